@@ -1,0 +1,1 @@
+//! The HTTP face: OpenAI wire types, server-sent events, keys and limits, metrics.

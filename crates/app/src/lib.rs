@@ -1,0 +1,1 @@
+//! The composition root: settings and the wiring of every other crate.

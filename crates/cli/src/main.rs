@@ -1,0 +1,3 @@
+//! `computepool`, the headless host.
+
+fn main() {}

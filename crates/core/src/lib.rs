@@ -1,0 +1,37 @@
+//! The vocabulary of ComputePool and the ports between its rooms.
+//!
+//! Every other crate speaks in these words; this one knows nobody. It does no I/O, starts no task and reads no clock:
+//! the traits under [`ports`] say what the outside world must offer, and the crates that own a socket, a tensor or a
+//! file implement them.
+//!
+//! ```
+//! use computepool_core::LayerRange;
+//!
+//! let first = LayerRange::new(0, 10).unwrap();
+//! assert_eq!(first.len(), 10);
+//! assert!(first.is_entry() && !first.is_exit(30));
+//! ```
+
+pub mod activation;
+pub mod control;
+pub mod fault;
+pub mod generate;
+pub mod hop;
+pub mod ids;
+pub mod layers;
+pub mod ports;
+pub mod receipt;
+pub mod shard;
+pub mod ticket;
+
+pub use activation::{Activation, ActivationType};
+pub use fault::{Fault, FaultCode, Retry};
+pub use generate::{
+    AlternativeToken, Constraint, FinishReason, Generate, GenerationEvent, Sampling, TokenEvent, TokenLogprob, Usage,
+};
+pub use hop::{HopFrame, Lane};
+pub use ids::{ClientId, ContentHash, GenerationId, ModelId, NodeId, SessionId};
+pub use layers::LayerRange;
+pub use receipt::{Receipt, SignedReceipt};
+pub use shard::{ModelSummary, ShardInfo, ShardSpec};
+pub use ticket::{RouteHop, RouteTicket, SessionLimits, SignedTicket, TicketError};

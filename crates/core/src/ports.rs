@@ -1,0 +1,45 @@
+//! What the outside world must offer. The real things live in `engine`, `transport`, `model` and `orchestrator`;
+//! fakes for unit tests stand beside their users.
+
+mod engine;
+mod inference;
+mod links;
+mod text;
+
+pub use engine::{Engine, EngineCommand, EngineEvent, StepInput};
+pub use inference::{Inference, ModelStatus, NetworkStatus, NodeStatus, ShardPhase};
+pub use links::{ControlEvent, ControlServer, IncomingLane, LaneSender, Links};
+pub use text::{ChatPrompt, Text, TextDecoder, ToolDialect};
+
+use crate::NodeId;
+
+/// Tells the time. Passed in, so that tests can own it.
+pub trait Clock: Send + Sync {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+}
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |elapsed| elapsed.as_millis() as u64)
+    }
+}
+
+/// Signs as one peer.
+pub trait Signer: Send + Sync {
+    /// As whom.
+    fn node(&self) -> NodeId;
+    /// The signature over `bytes`.
+    fn sign(&self, bytes: &[u8]) -> Vec<u8>;
+}
+
+/// Checks signatures of peers, whose ids carry their public keys.
+pub trait Verifier: Send + Sync {
+    /// Whether `node` signed `bytes`.
+    fn verify(&self, node: &NodeId, bytes: &[u8], signature: &[u8]) -> bool;
+}

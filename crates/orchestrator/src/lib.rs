@@ -1,0 +1,1 @@
+//! Nodes, routes, sessions and generations as a pure state machine with effects.
