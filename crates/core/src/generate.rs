@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, GenerationId, SignedReceipt};
+use crate::{Fault, FaultCode, GenerationId, SignedReceipt};
 
 /// A request for tokens, checked and in token ids: what the HTTP face makes of a chat or completion request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,38 @@ impl Default for Sampling {
             frequency_penalty: 0.0,
             logit_bias: Vec::new(),
             seed: 0,
+        }
+    }
+}
+
+/// No request may bias more tokens than this.
+pub const MAX_LOGIT_BIAS: usize = 1024;
+
+impl Sampling {
+    /// Whether every number is finite and within its range: temperature 0 to 100, top_p and min_p 0 to 1,
+    /// repetition_penalty 0.01 to 100, presence and frequency penalty -2 to 2, at most [`MAX_LOGIT_BIAS`] biases of -100
+    /// to 100. Ids of biased tokens are checked by who knows the vocabulary.
+    pub fn check(&self) -> Result<(), Fault> {
+        let refuse = |message: String| Err(Fault::new(FaultCode::InvalidRequest, message));
+        for (name, value, low, high) in [
+            ("temperature", self.temperature, 0.0, 100.0),
+            ("top_p", self.top_p, 0.0, 1.0),
+            ("min_p", self.min_p, 0.0, 1.0),
+            ("repetition_penalty", self.repetition_penalty, 0.01, 100.0),
+            ("presence_penalty", self.presence_penalty, -2.0, 2.0),
+            ("frequency_penalty", self.frequency_penalty, -2.0, 2.0),
+        ] {
+            // A NaN lies in no range.
+            if !(low..=high).contains(&value) {
+                return refuse(format!("{name} must be between {low} and {high}, not {value}"));
+            }
+        }
+        if self.logit_bias.len() > MAX_LOGIT_BIAS {
+            return refuse(format!("logit_bias may name {MAX_LOGIT_BIAS} tokens, not {}", self.logit_bias.len()));
+        }
+        match self.logit_bias.iter().find(|(_, bias)| !(-100.0..=100.0).contains(bias)) {
+            Some((id, bias)) => refuse(format!("logit_bias of token {id} must be between -100 and 100, not {bias}")),
+            None => Ok(()),
         }
     }
 }
@@ -137,4 +169,31 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// The accounts of the shards that reported, in route order.
     pub receipts: Vec<SignedReceipt>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_out_of_range_is_refused_by_name() {
+        Sampling::default().check().unwrap();
+        Sampling { temperature: 0.0, top_p: 0.0, logit_bias: vec![(7, -100.0)], ..Sampling::default() }.check().unwrap();
+        let bad = [
+            ("temperature", Sampling { temperature: f32::NAN, ..Sampling::default() }),
+            ("temperature", Sampling { temperature: -0.1, ..Sampling::default() }),
+            ("top_p", Sampling { top_p: 1.1, ..Sampling::default() }),
+            ("min_p", Sampling { min_p: f32::INFINITY, ..Sampling::default() }),
+            ("repetition_penalty", Sampling { repetition_penalty: 0.0, ..Sampling::default() }),
+            ("presence_penalty", Sampling { presence_penalty: 2.5, ..Sampling::default() }),
+            ("frequency_penalty", Sampling { frequency_penalty: f32::NAN, ..Sampling::default() }),
+            ("logit_bias", Sampling { logit_bias: vec![(1, f32::NEG_INFINITY)], ..Sampling::default() }),
+            ("logit_bias", Sampling { logit_bias: vec![(1, 1.0); MAX_LOGIT_BIAS + 1], ..Sampling::default() }),
+        ];
+        for (name, sampling) in bad {
+            let fault = sampling.check().unwrap_err();
+            assert_eq!(fault.code, FaultCode::InvalidRequest);
+            assert!(fault.message.contains(name), "{}", fault.message);
+        }
+    }
 }
