@@ -61,6 +61,8 @@ fault_codes! {
     Replay = "replay",
     /// A frame's rows, width or position are not those of the generation.
     WrongShape = "wrong_shape",
+    /// A peer broke the rules of the conversation.
+    ProtocolViolation = "protocol_violation",
     /// A model file is damaged, or contradicts itself.
     BadModelFile = "bad_model_file",
     /// A model file is sound, but needs something this version does not have.
