@@ -1,0 +1,72 @@
+# Thin lines only: what is longer lives in scripts/ (shell) and xtask/ (Rust).
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/computepool/target
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
+XTASK := cargo run --quiet --package xtask --
+
+# Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
+ACCEPTANCE := demo test bench conformance fuzz engine-cuda lint
+.PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup sample-model binaries gpu-test clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a real model, split over three processes, answers a question
+test: ## builds everything and runs every test
+bench: ## tokens per second: unsharded, 2 and 3 shards, as ratios
+conformance: ## other people's suites and implementations against ours (long)
+fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
+engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
+lint: ## formatting, clippy, docs, licences
+$(ACCEPTANCE):
+	@scripts/result $@ $(MAKE) --no-print-directory $@-steps
+
+up: setup sample-model binaries ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
+	@$(COMPUTEPOOL) up $(ARGS)
+
+chat: setup sample-model binaries ## a terminal chat with the network that `make up` started
+	@$(COMPUTEPOOL) chat $(ARGS)
+
+setup: ## installs what is missing: C compiler, Rust, Python
+	@scripts/setup c rust python
+
+sample-model: ## fetches and checks the sample model (98 MB, once)
+	@scripts/sample-model
+
+gpu-test: setup sample-model ## the engine's tests on this machine's GPU
+	@scripts/gpu-test
+
+clean: ## removes what was built (not the models)
+	cargo clean
+
+binaries:
+	@cargo build --workspace --bins
+
+demo-steps: setup sample-model binaries
+	@$(COMPUTEPOOL) demo $(ARGS)
+
+test-steps: setup sample-model
+	@cargo build --workspace --bins --tests
+	@$(XTASK) test $(ARGS)
+
+bench-steps: setup sample-model binaries
+	@$(COMPUTEPOOL) bench $(ARGS)
+
+conformance-steps: setup sample-model binaries
+	@scripts/setup node
+	@$(XTASK) conformance $(ARGS)
+
+fuzz-steps: setup sample-model
+	@cargo build --workspace --bins --tests
+	@$(XTASK) fuzz $(ARGS)
+
+engine-cuda-steps:
+	@scripts/setup c rust python
+	@scripts/engine-cuda $(ARGS)
+
+lint-steps: setup
+	@$(XTASK) lint $(ARGS)

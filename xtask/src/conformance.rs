@@ -1,0 +1,34 @@
+//! Other people's suites and implementations, against ours. Long, and therefore not part of `make test`.
+
+pub(crate) mod licences;
+
+use crate::outcome::{Failure, Figures, Outcome};
+
+/// Every suite, in the order in which they run: a name to ask for it alone, and what runs it.
+const SUITES: &[(&str, fn() -> Outcome)] = &[("licences", licences::run)];
+
+/// Runs the suites named, all of them when none is.
+pub(crate) fn run(names: &[String]) -> Outcome {
+    if let Some(unknown) = names.iter().find(|name| !SUITES.iter().any(|(known, _)| known == name)) {
+        let known: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
+        return Err(Failure::new(format!("no suite {unknown}; there are: {}", known.join(", "))));
+    }
+    let mut figures = Figures::default();
+    let mut failed = Vec::new();
+    for (name, suite) in SUITES.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name)) {
+        eprintln!("── {name}");
+        match suite() {
+            Ok(result) => figures.extend(result),
+            Err(failure) => {
+                eprintln!("{name}: {}", failure.message);
+                figures.extend(failure.figures);
+                failed.push(*name);
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(figures);
+    }
+    let figures = figures.with("failed", failed.join(","));
+    Err(Failure::new(format!("failed: {}", failed.join(", "))).with(figures))
+}
