@@ -9,8 +9,8 @@ COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := cargo run --quiet --package xtask --
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench conformance fuzz engine-cuda lint
-.PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup sample-model binaries gpu-test clean
+ACCEPTANCE := demo test bench conformance fuzz engine-cuda gpu-test lint
+.PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup sample-model binaries clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,24 +21,22 @@ bench: ## tokens per second: unsharded, 2 and 3 shards, as ratios
 conformance: ## other people's suites and implementations against ours (long)
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
 engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
+gpu-test: ## the engine's tests on this machine's GPU
 lint: ## formatting, clippy, docs, licences
 $(ACCEPTANCE):
 	@scripts/result $@ $(MAKE) --no-print-directory $@-steps
 
-up: setup sample-model binaries ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
+up: sample-model binaries ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
 	@$(COMPUTEPOOL) up $(ARGS)
 
-chat: setup sample-model binaries ## a terminal chat with the network that `make up` started
+chat: sample-model binaries ## a terminal chat with the network that `make up` started
 	@$(COMPUTEPOOL) chat $(ARGS)
 
 setup: ## installs what is missing: C compiler, Rust, Python
 	@scripts/setup c rust python
 
-sample-model: ## fetches and checks the sample model (98 MB, once)
+sample-model: setup ## fetches and checks the sample model (98 MB, once)
 	@scripts/sample-model
-
-gpu-test: setup sample-model ## the engine's tests on this machine's GPU
-	@scripts/gpu-test
 
 clean: ## removes what was built (not the models)
 	cargo clean
@@ -46,27 +44,30 @@ clean: ## removes what was built (not the models)
 binaries:
 	@cargo build --workspace --bins
 
-demo-steps: setup sample-model binaries
+demo-steps: sample-model binaries
 	@$(COMPUTEPOOL) demo $(ARGS)
 
-test-steps: setup sample-model
+test-steps: sample-model
 	@cargo build --workspace --bins --tests
 	@$(XTASK) test $(ARGS)
 
-bench-steps: setup sample-model binaries
+bench-steps: sample-model binaries
 	@$(COMPUTEPOOL) bench $(ARGS)
 
-conformance-steps: setup sample-model binaries
+conformance-steps: sample-model binaries
 	@scripts/setup node
 	@$(XTASK) conformance $(ARGS)
 
-fuzz-steps: setup sample-model
+fuzz-steps: sample-model
 	@cargo build --workspace --bins --tests
 	@$(XTASK) fuzz $(ARGS)
 
 engine-cuda-steps:
 	@scripts/setup c rust python
 	@scripts/engine-cuda $(ARGS)
+
+gpu-test-steps: sample-model
+	@scripts/gpu-test
 
 lint-steps: setup
 	@$(XTASK) lint $(ARGS)
