@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/computepool/target
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
-XTASK := cargo run --quiet --package xtask --
+XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
 ACCEPTANCE := demo test bench conformance fuzz engine-cuda gpu-test lint
@@ -69,5 +69,5 @@ engine-cuda-steps:
 gpu-test-steps: sample-model
 	@scripts/gpu-test
 
-lint-steps: setup
+lint-steps: setup binaries
 	@$(XTASK) lint $(ARGS)

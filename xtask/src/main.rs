@@ -1,4 +1,4 @@
-//! The project's own chores, behind the Makefile: `cargo run -p xtask -- <chore>`.
+//! The project's own chores, behind the Makefile: `xtask <chore>`.
 //!
 //! A chore prints what it does and ends with one line of `key=value` figures, which `scripts/result` repeats in the
 //! target's RESULT line. The rules of the house ([`rooms`], [`tidy`], [`docs`]) are tests as well, so that
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let wanted = arguments.next().unwrap_or_default();
     let Some((_, _, chore)) = CHORES.iter().find(|(name, ..)| *name == wanted) else {
-        eprintln!("usage: cargo run -p xtask -- <chore> [arguments]\n");
+        eprintln!("usage: xtask <chore> [arguments]\n");
         for (name, what, _) in CHORES {
             eprintln!("  {name:<12} {what}");
         }

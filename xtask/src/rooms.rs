@@ -51,7 +51,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("prometheus-client", &["api"]),
     ("hyper*", &["api"]),
     ("reqwest", &["app", "cli"]),
-    ("directories", &["app"]),
+    ("directories", &["app", "model"]),
     ("toml", &["app"]),
     ("sysinfo", &["app", "engine"]),
     ("tracing-subscriber", &["app", "engine", "cli"]),

@@ -25,7 +25,7 @@ const WORDS: &[WordRule] = &[
     WordRule {
         words: &["unsafe {", "unsafe fn ", "unsafe impl ", "unsafe extern ", "unsafe trait "],
         within: &[],
-        allowed: &["crates/engine/", "crates/model/src/mmap", "xtask/src/tidy.rs"],
+        allowed: &["crates/engine/", "crates/model/src/extent", "xtask/src/tidy.rs"],
         reason: "`unsafe` stands only in the engine's kernels and in the model's memory maps",
     },
     WordRule {
@@ -37,7 +37,7 @@ const WORDS: &[WordRule] = &[
     WordRule {
         words: &["std::fs::", "tokio::fs::", "SystemTime::now", "Instant::now", "std::env::"],
         within: &["crates/core/src/"],
-        allowed: &[],
+        allowed: &["crates/core/src/ports.rs"], // `SystemClock`, the one clock that is read
         reason: "the vocabulary does no I/O and reads no clock",
     },
 ];
