@@ -1,0 +1,286 @@
+//! The nodes: who is connected, who said hello, and who had to go.
+
+use computepool_core::control::{Assignment, CONTROL_VERSION, NodeMessage, OrchestratorMessage};
+use computepool_core::{Fault, LayerRange, ModelSummary, NodeId, ShardInfo};
+
+use super::{State, Turn};
+use crate::refusal::plain;
+use crate::{Effect, Loss, Violation};
+
+/// The most models one node may announce.
+const MAX_MODELS: usize = 256;
+/// The most addresses kept of one node; the rest is dropped.
+const MAX_ADDRESSES: usize = 8;
+/// Longer addresses are dropped.
+const MAX_ADDRESS_LENGTH: usize = 200;
+/// The longest name kept, in characters; the rest is cut off.
+const MAX_NAME: usize = 64;
+
+/// One node's link.
+pub(super) struct Link {
+    pub(super) since_ms: u64,
+    pub(super) phase: LinkPhase,
+}
+
+pub(super) enum LinkPhase {
+    /// Connected, and has not said hello.
+    Greeting,
+    /// Boxed: most of a link is its node.
+    Registered(Box<Node>),
+    /// Told to go; whatever it still says is not heard.
+    Leaving,
+}
+
+/// A node that said hello.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) addresses: Vec<String>,
+    /// Pools whose weights it has.
+    pub(super) offers: Vec<usize>,
+    pub(super) insisted: Option<LayerRange>,
+    pub(super) memory_bytes: u64,
+    /// How many registered before it.
+    pub(super) order: u64,
+    pub(super) place: Option<Place>,
+    pub(super) draining: bool,
+    /// Lost its place because its shard stayed down; asked last.
+    pub(super) benched: bool,
+    pub(super) strikes: u32,
+    /// What people should know of it beside its phase.
+    pub(super) note: Option<String>,
+}
+
+/// What a node was asked to serve.
+pub(super) struct Place {
+    pub(super) pool: usize,
+    pub(super) layers: LayerRange,
+    pub(super) assignment: Assignment,
+    pub(super) phase: PlacePhase,
+}
+
+pub(super) enum PlacePhase {
+    Loading { since_ms: u64 },
+    Ready { info: Box<ShardInfo> },
+    Down { since_ms: u64, fault: Fault },
+}
+
+impl State {
+    pub(super) fn registered(&self, node: &NodeId) -> Option<&Node> {
+        match &self.links.get(node)?.phase {
+            LinkPhase::Registered(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    pub(super) fn registered_mut(&mut self, node: &NodeId) -> Option<&mut Node> {
+        match &mut self.links.get_mut(node)?.phase {
+            LinkPhase::Registered(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// A node as clients and logs should read of it: `NAME (layers A..B)`.
+    pub(super) fn who(&self, node: &NodeId, layers: LayerRange) -> String {
+        let name = self.registered(node).map_or(node.as_str(), |node| &node.name);
+        format!("{name} (layers {layers})")
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn connected(&mut self, node: NodeId) {
+        // A second link stands in for the first: whatever ran over that one is gone.
+        self.disconnected(&node);
+        let full = self.state.links.len() >= self.state.limits.max_nodes;
+        if full || self.state.drain.is_some() {
+            let why = if full { "all places for nodes are taken" } else { "the orchestrator is shutting down" };
+            self.effects.push(Effect::Disconnect { node, why: why.into() });
+            return;
+        }
+        self.state.links.insert(node, Link { since_ms: self.now_ms, phase: LinkPhase::Greeting });
+    }
+
+    pub(super) fn disconnected(&mut self, node: &NodeId) {
+        self.lose(node);
+        if self.state.links.remove(node).is_some() {
+            self.shown();
+        }
+    }
+
+    pub(super) fn links_closed(&mut self) {
+        let nodes: Vec<NodeId> = self.state.links.keys().cloned().collect();
+        for node in nodes {
+            self.disconnected(&node);
+        }
+    }
+
+    pub(super) fn heard(&mut self, node: &NodeId, message: NodeMessage) {
+        let Some(link) = self.state.links.get(node) else {
+            let why = Violation::NoHello.to_string();
+            self.effects.push(Effect::Disconnect { node: node.clone(), why });
+            return;
+        };
+        match (&link.phase, message) {
+            (LinkPhase::Leaving, _) => {}
+            (
+                LinkPhase::Greeting,
+                NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers },
+            ) => {
+                if let Err(violation) = check_hello(version, &models) {
+                    return self.expel(node, violation.to_string());
+                }
+                let hello = Hello { name, addresses, models, memory_bytes, layers };
+                self.register(node, hello);
+            }
+            (LinkPhase::Greeting, _) => self.expel(node, Violation::NoHello.to_string()),
+            (LinkPhase::Registered(_), NodeMessage::Hello { .. }) => {
+                self.expel(node, Violation::SecondHello.to_string());
+            }
+            (LinkPhase::Registered(_), message) => self.heard_registered(node, message),
+        }
+    }
+
+    fn heard_registered(&mut self, node: &NodeId, message: NodeMessage) {
+        match message {
+            NodeMessage::ShardReady { assignment, info } => self.shard_ready(node, assignment, info),
+            NodeMessage::ShardDown { assignment, fault } => self.shard_down(node, assignment, fault),
+            NodeMessage::SessionOpened { session } => self.session_opened(node, session),
+            NodeMessage::SessionRefused { session, fault } => self.session_refused(node, session, fault),
+            NodeMessage::GenerationOpened { generation } => self.generation_opened(node, generation),
+            NodeMessage::GenerationFailed { generation, fault } => self.generation_failed(node, generation, fault),
+            NodeMessage::Token { generation, event } => self.token(node, generation, event),
+            NodeMessage::Closed { generation, receipt } => self.closed(node, generation, receipt),
+            NodeMessage::Draining => self.node_draining(node),
+            // Hello is dealt with above; a message of a later version cannot be decoded, so none comes here.
+            _ => {}
+        }
+    }
+
+    fn register(&mut self, id: &NodeId, hello: Hello) {
+        let offered = |pool: &super::Pool| hello.models.iter().any(|model| model.hash == pool.settings.summary.hash);
+        let offers: Vec<usize> = (0..self.state.pools.len()).filter(|i| offered(&self.state.pools[*i])).collect();
+        let named = plain(&hello.name, MAX_NAME);
+        let short = |address: &String| address.len() <= MAX_ADDRESS_LENGTH;
+        let node = Node {
+            name: if named.trim().is_empty() { id.as_str().to_owned() } else { named },
+            addresses: hello.addresses.into_iter().filter(short).take(MAX_ADDRESSES).collect(),
+            offers,
+            insisted: hello.layers,
+            memory_bytes: hello.memory_bytes,
+            order: self.state.registrations,
+            place: None,
+            draining: false,
+            benched: false,
+            strikes: 0,
+            note: None,
+        };
+        self.state.registrations += 1;
+        if let Some(link) = self.state.links.get_mut(id) {
+            link.phase = LinkPhase::Registered(Box::new(node));
+        }
+        self.places_changed = true;
+        self.shown();
+    }
+
+    /// Ends a node's link, and everything that ran over it.
+    pub(super) fn expel(&mut self, node: &NodeId, why: String) {
+        self.lose(node);
+        if let Some(link) = self.state.links.get_mut(node) {
+            link.phase = LinkPhase::Leaving;
+            link.since_ms = self.now_ms;
+        }
+        self.effects.push(Effect::Disconnect { node: node.clone(), why });
+        self.shown();
+    }
+
+    /// Asks a node to leave, once it has nothing left to do.
+    pub(super) fn dismiss(&mut self, node: &NodeId) {
+        self.lose(node);
+        if let Some(link) = self.state.links.get_mut(node) {
+            link.phase = LinkPhase::Leaving;
+            link.since_ms = self.now_ms;
+        }
+        self.send(node, OrchestratorMessage::Leave);
+        self.shown();
+    }
+
+    /// Writes a broken rule down; at the last of too many, the node has to go.
+    pub(super) fn strike(&mut self, id: &NodeId, violation: &Violation) {
+        let most = self.state.limits.max_strikes;
+        let Some(node) = self.state.registered_mut(id) else { return };
+        node.strikes += 1;
+        node.note = Some(format!("broke the protocol {} times, last: {violation}", node.strikes));
+        let out = node.strikes >= most;
+        self.shown();
+        if out {
+            self.expel(id, violation.to_string());
+        }
+    }
+
+    /// Takes a registered node out of its place and its sessions.
+    fn lose(&mut self, node: &NodeId) {
+        if self.state.registered(node).is_none() {
+            return;
+        }
+        self.vacate(node);
+        let sessions: Vec<_> = self.state.sessions_of(node).collect();
+        for (session, layers) in sessions {
+            let who = self.state.who(node, layers);
+            if let Some(session) = self.state.sessions.get_mut(&session) {
+                session.mark_gone(node);
+            }
+            self.hop_gone(session, node);
+            self.break_session(session, Loss::Node { who });
+        }
+        self.places_changed = true;
+    }
+
+    fn node_draining(&mut self, id: &NodeId) {
+        let Some(node) = self.state.registered_mut(id) else { return };
+        if std::mem::replace(&mut node.draining, true) {
+            return;
+        }
+        self.vacate(id);
+        self.shown();
+        self.places_changed = true;
+        let sessions: Vec<_> = self.state.sessions_of(id).collect();
+        for (session, _) in sessions {
+            self.retire(session);
+        }
+        self.dismiss_if_done(id);
+    }
+
+    /// A draining node that serves no session any more may go.
+    pub(super) fn dismiss_if_done(&mut self, node: &NodeId) {
+        let draining = self.state.registered(node).is_some_and(|node| node.draining);
+        if draining && self.state.sessions_of(node).next().is_none() {
+            self.dismiss(node);
+        }
+    }
+
+    /// Frees the place that a node holds, if any. The node itself still knows what it serves.
+    fn vacate(&mut self, node: &NodeId) {
+        for slot in self.state.pools.iter_mut().flat_map(|pool| &mut pool.slots) {
+            if slot.node.as_ref() == Some(node) {
+                slot.node = None;
+            }
+        }
+    }
+}
+
+struct Hello {
+    name: String,
+    addresses: Vec<String>,
+    models: Vec<ModelSummary>,
+    memory_bytes: u64,
+    layers: Option<LayerRange>,
+}
+
+fn check_hello(version: u16, models: &[ModelSummary]) -> Result<(), Violation> {
+    if version != CONTROL_VERSION {
+        return Err(Violation::Version { expected: CONTROL_VERSION, got: version });
+    }
+    if models.len() > MAX_MODELS {
+        return Err(Violation::TooMany { what: "models", got: models.len(), most: MAX_MODELS });
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What nodes say of their shards.
+
+use computepool_core::control::Assignment;
+use computepool_core::{Fault, FaultCode, NodeId, ShardInfo};
+
+use super::registry::PlacePhase;
+use super::{State, Turn};
+use crate::refusal::{heard, plain};
+use crate::{Loss, Violation};
+
+/// The longest description of a device or its kernels that is kept, in characters.
+const MAX_DESCRIPTION: usize = 120;
+
+impl State {
+    /// Whether the holder of a place has been down for so long that a spare should take it.
+    pub(super) fn failed_for_good(&self, node: &NodeId, now_ms: u64) -> bool {
+        match self.registered(node).and_then(|node| node.place.as_ref()).map(|place| &place.phase) {
+            Some(PlacePhase::Down { since_ms, .. }) => now_ms.saturating_sub(*since_ms) >= self.limits.down_ms,
+            _ => false,
+        }
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn shard_ready(&mut self, id: &NodeId, assignment: Assignment, info: ShardInfo) {
+        let last = self.state.assignments;
+        if assignment > last {
+            return self.expel(id, Violation::Assignment { got: assignment, last }.to_string());
+        }
+        let Some(node) = self.state.registered_mut(id) else { return };
+        let Some(place) = node.place.as_mut().filter(|place| place.assignment == assignment) else {
+            // Of a place that was taken away meanwhile: at least it can load again.
+            if node.place.is_none() && std::mem::take(&mut node.benched) {
+                node.note = None;
+                self.places_changed = true;
+                self.shown();
+            }
+            return;
+        };
+        let layers = place.layers;
+        let (pool, short) = (place.pool, |text: &str| plain(text, MAX_DESCRIPTION));
+        let (device, kernels) = (short(&info.device), short(&info.kernels));
+        let summary = &self.state.pools[pool].settings.summary;
+        if info.model != summary.hash || info.layers != layers || info.hidden != summary.hidden {
+            let expected = format!("layers {layers} of {} with {} wide states", summary.hash, summary.hidden);
+            let got = format!("layers {} of {} with {} wide states", info.layers, info.model, info.hidden);
+            return self.expel(id, Violation::WrongShard { expected, got }.to_string());
+        }
+        if let Some(node) = self.state.registered_mut(id) {
+            node.benched = false;
+            if let Some(place) = &mut node.place {
+                place.phase = PlacePhase::Ready { info: Box::new(ShardInfo { device, kernels, ..info }) };
+            }
+        }
+        self.shown();
+    }
+
+    pub(super) fn shard_down(&mut self, id: &NodeId, assignment: Assignment, fault: Fault) {
+        let last = self.state.assignments;
+        if assignment > last {
+            return self.expel(id, Violation::Assignment { got: assignment, last }.to_string());
+        }
+        self.put_down(id, assignment, heard(fault));
+    }
+
+    /// Takes a shard out of service until its node says that it is ready again.
+    pub(super) fn put_down(&mut self, id: &NodeId, assignment: Assignment, fault: Fault) {
+        let now_ms = self.now_ms;
+        let Some(node) = self.state.registered_mut(id) else { return };
+        let Some(place) = node.place.as_mut().filter(|place| place.assignment == assignment) else { return };
+        let since_ms = match place.phase {
+            PlacePhase::Down { since_ms, .. } => since_ms,
+            _ => now_ms,
+        };
+        place.phase = PlacePhase::Down { since_ms, fault: fault.clone() };
+        self.shown();
+        let sessions: Vec<_> = self.state.sessions_of(id).collect();
+        for (session, layers) in sessions {
+            let who = self.state.who(id, layers);
+            self.break_session(session, Loss::Shard { who, fault: fault.clone() });
+        }
+    }
+
+    /// A shard that does not load in time counts as down.
+    pub(super) fn check_loading(&mut self) {
+        let (now_ms, load_ms) = (self.now_ms, self.state.limits.load_ms);
+        let late = |phase: &PlacePhase| match phase {
+            PlacePhase::Loading { since_ms } => now_ms.saturating_sub(*since_ms) >= load_ms,
+            _ => false,
+        };
+        let nodes = self.state.links.keys().filter_map(|id| {
+            let place = self.state.registered(id)?.place.as_ref()?;
+            late(&place.phase).then(|| (id.clone(), place.assignment))
+        });
+        for (id, assignment) in nodes.collect::<Vec<_>>() {
+            let fault = Fault::new(FaultCode::Stalled, format!("the shard did not load within {load_ms} ms"));
+            self.put_down(&id, assignment, fault);
+        }
+    }
+
+    /// Takes a node's place away, because its shard stayed down.
+    pub(super) fn bench(&mut self, id: &NodeId) {
+        let Some(node) = self.state.registered_mut(id) else { return };
+        let Some(place) = node.place.take() else { return };
+        node.benched = true;
+        if let PlacePhase::Down { fault, .. } = place.phase {
+            node.note = Some(format!("lost layers {} to a spare: {}", place.layers, fault.message));
+        }
+        for slot in &mut self.state.pools[place.pool].slots {
+            if slot.node.as_ref() == Some(id) {
+                slot.node = None;
+            }
+        }
+        self.shown();
+    }
+}

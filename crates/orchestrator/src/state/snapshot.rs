@@ -1,0 +1,86 @@
+//! What people are shown.
+
+use computepool_core::NodeId;
+use computepool_core::ports::{NetworkStatus, NodeStatus, ShardPhase};
+
+use super::State;
+use super::pool::Pool;
+use super::registry::{LinkPhase, Node, PlacePhase};
+
+impl State {
+    /// The network as this orchestrator knows it: nodes with a place in route order, then the others in order of
+    /// registration.
+    pub fn network(&self) -> NetworkStatus {
+        let mut nodes: Vec<(&NodeId, &Node)> = self
+            .links
+            .iter()
+            .filter_map(|(id, link)| match &link.phase {
+                LinkPhase::Registered(node) => Some((id, node.as_ref())),
+                _ => None,
+            })
+            .collect();
+        nodes.sort_by_key(|(_, node)| {
+            let place = node.place.as_ref().map_or((usize::MAX, 0), |place| (place.pool, place.layers.start()));
+            (place, node.order)
+        });
+        let generations = self.generations.values().filter(|generation| generation.is_untold()).count();
+        NetworkStatus {
+            nodes: nodes.into_iter().map(|(id, node)| self.node_status(id, node)).collect(),
+            sessions: self.sessions.len() as u64,
+            generations: generations as u64,
+        }
+    }
+
+    /// For each pool, in the order it was given, whether a complete route serves it and new requests are taken.
+    pub fn available(&self) -> Vec<bool> {
+        (0..self.pools.len()).map(|pool| self.drain.is_none() && self.route(pool).is_ok()).collect()
+    }
+
+    fn node_status(&self, id: &NodeId, node: &Node) -> NodeStatus {
+        let (phase, reason, shard) = match &node.place {
+            None => (ShardPhase::Idle, self.idle_reason(node), None),
+            Some(place) => match &place.phase {
+                PlacePhase::Loading { .. } => (ShardPhase::Loading, "loading its layers".to_owned(), None),
+                PlacePhase::Ready { info } => {
+                    (ShardPhase::Ready, "serving".to_owned(), Some(info.as_ref().clone()))
+                }
+                PlacePhase::Down { fault, .. } => (ShardPhase::Down, fault.message.clone(), None),
+            },
+        };
+        let (phase, reason) = if node.draining {
+            (ShardPhase::Draining, "finishing what it has, takes nothing new".to_owned())
+        } else {
+            (phase, reason)
+        };
+        let reason = match &node.note {
+            Some(note) => format!("{reason}; {note}"),
+            None => reason,
+        };
+        let layers = node.place.as_ref().map(|place| place.layers);
+        NodeStatus { node: id.clone(), name: node.name.clone(), layers, phase, reason, shard }
+    }
+
+    fn idle_reason(&self, node: &Node) -> String {
+        let offered: Vec<&Pool> = node.offers.iter().filter_map(|pool| self.pools.get(*pool)).collect();
+        let Some(first) = offered.first() else {
+            return "it has none of the models offered here".to_owned();
+        };
+        let too_long = |pool: &&Pool| node.insisted.is_some_and(|it| it.end() > pool.settings.summary.layer_count);
+        if offered.iter().all(too_long) {
+            let layers = first.settings.summary.layer_count;
+            return match node.insisted {
+                Some(insisted) => format!("it insists on layers {insisted} of a model with {layers}"),
+                None => "spare".to_owned(),
+            };
+        }
+        if let Some(error) = offered.iter().find_map(|pool| pool.unplanned.as_ref()) {
+            return format!("waiting: {error}");
+        }
+        let vacant = offered.iter().flat_map(|pool| &pool.slots).any(|slot| slot.node.is_none());
+        match node.insisted {
+            Some(insisted) => format!("spare: it insists on layers {insisted}, which nobody else has to give up"),
+            None if vacant => "spare: it has too little memory for the vacant place".to_owned(),
+            None => "spare: every place of the route is taken".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The kit: a state machine with a clock of its own, nodes that answer when told to, and effects kept for looking at.
+
+use std::sync::Arc;
+
+use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
+use computepool_core::ports::{ControlEvent, NodeStatus, Signer, Verifier};
+use computepool_core::{
+    ActivationType, ClientId, ContentHash, Fault, FinishReason, Generate, GenerationEvent, GenerationId, LayerRange,
+    ModelId, ModelSummary, NodeId, Receipt, Sampling, SessionId, ShardInfo, ShardSpec, SignedReceipt, TokenEvent,
+};
+use computepool_orchestrator::{Asked, Cancelling, Effect, Event, EventKind, Limits, PoolSettings, State, apply};
+
+/// "Signs" with a checksum over name and bytes: forging it takes intent, which tests have.
+pub struct FakeKey(pub NodeId);
+
+pub fn checksum(node: &NodeId, bytes: &[u8]) -> Vec<u8> {
+    let all = node.as_str().bytes().chain(bytes.iter().copied());
+    all.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)).to_le_bytes().to_vec()
+}
+
+impl Signer for FakeKey {
+    fn node(&self) -> NodeId {
+        self.0.clone()
+    }
+    fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        checksum(&self.0, bytes)
+    }
+}
+
+pub struct FakeVerifier;
+
+impl Verifier for FakeVerifier {
+    fn verify(&self, node: &NodeId, bytes: &[u8], signature: &[u8]) -> bool {
+        checksum(node, bytes) == signature
+    }
+}
+
+pub fn node(n: usize) -> NodeId {
+    NodeId::new(format!("node-{n}")).unwrap()
+}
+
+pub fn model() -> ModelId {
+    ModelId::new("small").unwrap()
+}
+
+pub fn client(name: &str) -> ClientId {
+    ClientId::new(name).unwrap()
+}
+
+pub fn range(text: &str) -> LayerRange {
+    text.parse().unwrap()
+}
+
+pub fn summary(layers: u32) -> ModelSummary {
+    ModelSummary {
+        id: model(),
+        hash: ContentHash([7; 32]),
+        architecture: "llama".into(),
+        layer_count: layers,
+        hidden: 64,
+        vocabulary: 1000,
+        context: 2048,
+        layer_bytes: vec![100; layers as usize],
+        embedding_bytes: 50,
+        head_bytes: 50,
+        kv_bytes_per_token_layer: 1,
+    }
+}
+
+pub fn request(prompt: usize, max_tokens: u32) -> Generate {
+    Generate {
+        prompt: (0..prompt as u32).map(|i| i % 1000).collect(),
+        max_tokens,
+        sampling: Sampling::default(),
+        constraint: None,
+        logprobs: None,
+        ignore_eos: false,
+    }
+}
+
+pub fn info(spec: &ShardSpec) -> ShardInfo {
+    ShardInfo {
+        model: spec.model,
+        layers: spec.layers,
+        hidden: 64,
+        activation: ActivationType::F32,
+        weight_bytes: 1,
+        kv_bytes_per_token: 1,
+        kv_tokens: 4096,
+        device: "CPU".into(),
+        kernels: "plain".into(),
+    }
+}
+
+pub fn hello(layers: Option<LayerRange>, memory_bytes: u64) -> NodeMessage {
+    NodeMessage::Hello {
+        version: CONTROL_VERSION,
+        name: "box".into(),
+        addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
+        models: vec![summary(30)],
+        memory_bytes,
+        layers,
+    }
+}
+
+pub fn token_event(index: u32, finish: Option<FinishReason>) -> TokenEvent {
+    TokenEvent { index, id: 10 + index, logprob: None, finish }
+}
+
+pub fn receipt(node: &NodeId, generation: GenerationId, session: SessionId, layers: LayerRange) -> SignedReceipt {
+    let receipt = Receipt {
+        generation,
+        session,
+        node: node.clone(),
+        model: ContentHash([7; 32]),
+        layers,
+        prefill_rows: 4,
+        decode_rows: 2,
+        steps: 3,
+        compute_us: 10,
+        hop_us: 1,
+        bytes_sent: 100,
+    };
+    receipt.seal(&FakeKey(node.clone())).unwrap()
+}
+
+/// One orchestrator under test.
+pub struct Script {
+    pub state: State,
+    pub now_ms: u64,
+    /// Effects of the last event.
+    pub last: Vec<Effect>,
+    /// Everything that nodes were told, in order.
+    pub sent: Vec<(NodeId, OrchestratorMessage)>,
+    asked: u8,
+}
+
+impl Script {
+    pub fn new(shards: usize) -> Self {
+        Self::with(PoolSettings::new(summary(30), shards), Limits::default())
+    }
+
+    pub fn with(pool: PoolSettings, limits: Limits) -> Self {
+        let signer = Arc::new(FakeKey(NodeId::new("orchestrator").unwrap()));
+        let state = State::new(vec![pool], limits, signer, Arc::new(FakeVerifier)).unwrap();
+        Self { state, now_ms: 1_000_000, last: Vec::new(), sent: Vec::new(), asked: 0 }
+    }
+
+    pub fn event(&mut self, kind: EventKind) -> &[Effect] {
+        self.last = apply(&mut self.state, Event { at_ms: self.now_ms, kind });
+        for effect in &self.last {
+            if let Effect::Send(node, message) = effect {
+                self.sent.push((node.clone(), message.clone()));
+            }
+        }
+        &self.last
+    }
+
+    pub fn says(&mut self, n: usize, message: NodeMessage) -> &[Effect] {
+        self.event(EventKind::Control(ControlEvent::Message(node(n), Box::new(message))))
+    }
+
+    pub fn connect(&mut self, n: usize) {
+        self.event(EventKind::Control(ControlEvent::Connected(node(n))));
+    }
+
+    pub fn disconnect(&mut self, n: usize) {
+        self.event(EventKind::Control(ControlEvent::Disconnected(node(n))));
+    }
+
+    /// Connects and says hello.
+    pub fn join(&mut self, n: usize, layers: Option<&str>) {
+        self.connect(n);
+        self.says(n, hello(layers.map(range), 1 << 40));
+    }
+
+    /// The shard the node was last asked to load.
+    pub fn assigned(&self, n: usize) -> Option<(u64, ShardSpec)> {
+        self.sent.iter().rev().find_map(|(to, message)| match message {
+            OrchestratorMessage::Assign { assignment, spec } if to == &node(n) => Some((*assignment, spec.clone())),
+            _ => None,
+        })
+    }
+
+    pub fn ready(&mut self, n: usize) {
+        let (assignment, spec) = self.assigned(n).expect("the node has an assignment");
+        self.says(n, NodeMessage::ShardReady { assignment, info: info(&spec) });
+    }
+
+    /// A route of `shards` ready nodes, `node-0` at the entry.
+    pub fn up(shards: usize) -> Self {
+        let mut script = Self::new(shards);
+        script.bring_up(shards);
+        script
+    }
+
+    pub fn bring_up(&mut self, shards: usize) {
+        (0..shards).for_each(|n| self.join(n, None));
+        (0..shards).for_each(|n| self.ready(n));
+        assert_eq!(self.state.available(), [true]);
+    }
+
+    pub fn wait(&mut self, ms: u64) -> &[Effect] {
+        self.now_ms += ms;
+        self.event(EventKind::Tick)
+    }
+
+    pub fn ask(&mut self, by: &str, request: Generate) -> GenerationId {
+        self.asked += 1;
+        let (generation, session) = (GenerationId([self.asked; 16]), SessionId([self.asked; 16]));
+        let asked = Asked { generation, session, client: client(by), model: model(), request };
+        self.event(EventKind::Ask(Box::new(asked)));
+        generation
+    }
+
+    pub fn cancel(&mut self, generation: GenerationId) {
+        self.event(EventKind::Cancel(generation, Cancelling::Dropped));
+    }
+
+    /// A generation that runs on nodes `0..shards`: its session and itself are opened.
+    pub fn running(&mut self, shards: usize) -> (GenerationId, SessionId) {
+        let generation = self.ask("ann", request(4, 8));
+        let session = self.opening_session();
+        (0..shards).for_each(|n| {
+            self.says(n, NodeMessage::SessionOpened { session });
+        });
+        self.admit(generation, shards);
+        (generation, session)
+    }
+
+    pub fn admit(&mut self, generation: GenerationId, shards: usize) {
+        (0..shards).for_each(|n| {
+            self.says(n, NodeMessage::GenerationOpened { generation });
+        });
+    }
+
+    /// The session that was opened last.
+    pub fn opening_session(&self) -> SessionId {
+        let opened = |message: &OrchestratorMessage| match message {
+            OrchestratorMessage::OpenSession { ticket } => {
+                Some(ticket.open(&NodeId::new("orchestrator").unwrap(), &FakeVerifier, self.now_ms).unwrap().session)
+            }
+            _ => None,
+        };
+        self.sent.iter().rev().find_map(|(_, message)| opened(message)).expect("a session was opened")
+    }
+
+    pub fn token(&mut self, n: usize, generation: GenerationId, index: u32, finish: Option<FinishReason>) {
+        self.says(n, NodeMessage::Token { generation, event: token_event(index, finish) });
+    }
+
+    pub fn closed(&mut self, n: usize, generation: GenerationId) {
+        self.says(n, NodeMessage::Closed { generation, receipt: None });
+    }
+
+    /// What the last event said to clients.
+    pub fn told(&self) -> Vec<GenerationEvent> {
+        let told = |effect: &Effect| match effect {
+            Effect::Tell(_, event) => Some(event.clone()),
+            _ => None,
+        };
+        self.last.iter().filter_map(told).collect()
+    }
+
+    /// The fault the last event told the only client concerned.
+    pub fn fault(&self) -> Fault {
+        match self.told().as_slice() {
+            [GenerationEvent::Failed(fault)] => fault.clone(),
+            other => panic!("expected one failure, got {other:?}"),
+        }
+    }
+
+    /// To whom the last event sent messages of this kind.
+    pub fn sent_to(&self, kind: impl Fn(&OrchestratorMessage) -> bool) -> Vec<NodeId> {
+        let to = |effect: &Effect| match effect {
+            Effect::Send(node, message) if kind(message) => Some(node.clone()),
+            _ => None,
+        };
+        self.last.iter().filter_map(to).collect()
+    }
+
+    /// Whom the last event disconnected.
+    pub fn disconnected(&self) -> Vec<NodeId> {
+        let who = |effect: &Effect| match effect {
+            Effect::Disconnect { node, .. } => Some(node.clone()),
+            _ => None,
+        };
+        self.last.iter().filter_map(who).collect()
+    }
+
+    pub fn status(&self, n: usize) -> NodeStatus {
+        self.state.network().nodes.into_iter().find(|status| status.node == node(n)).expect("the node is registered")
+    }
+}
+
+pub fn is_open_session(message: &OrchestratorMessage) -> bool {
+    matches!(message, OrchestratorMessage::OpenSession { .. })
+}
+
+pub fn is_close_session(message: &OrchestratorMessage) -> bool {
+    matches!(message, OrchestratorMessage::CloseSession { .. })
+}
+
+pub fn is_open(message: &OrchestratorMessage) -> bool {
+    matches!(message, OrchestratorMessage::OpenGeneration { .. })
+}
+
+pub fn is_begin(message: &OrchestratorMessage) -> bool {
+    matches!(message, OrchestratorMessage::Begin { .. })
+}
+
+pub fn is_close(message: &OrchestratorMessage) -> bool {
+    matches!(message, OrchestratorMessage::CloseGeneration { .. })
+}
+
+pub fn is_leave(message: &OrchestratorMessage) -> bool {
+    matches!(message, OrchestratorMessage::Leave)
+}

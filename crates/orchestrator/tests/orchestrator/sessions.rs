@@ -1,0 +1,149 @@
+//! Sessions: opened on demand, shared by a client's generations, renewed, closed.
+
+use computepool_core::control::{NodeMessage, OrchestratorMessage};
+use computepool_core::{Fault, FaultCode, GenerationEvent, NodeId};
+use computepool_orchestrator::{Limits, PoolSettings};
+
+use crate::script::*;
+
+#[test]
+fn the_first_request_opens_a_session_that_every_hop_is_shown() {
+    let mut script = Script::up(3);
+    script.ask("ann", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), [node(0), node(1), node(2)]);
+    let OrchestratorMessage::OpenSession { ticket } = &script.sent.last().unwrap().1 else { panic!() };
+    let issuer = NodeId::new("orchestrator").unwrap();
+    let ticket = ticket.open(&issuer, &FakeVerifier, script.now_ms).expect("the ticket holds");
+    let layers: Vec<_> = ticket.hops.iter().map(|hop| (hop.node.clone(), hop.layers)).collect();
+    assert_eq!(layers, [(node(0), range("0..10")), (node(1), range("10..20")), (node(2), range("20..30"))]);
+    assert_eq!(ticket.hops[0].addresses, ["/ip4/127.0.0.1/tcp/1"]);
+    assert_eq!((ticket.limits.max_context, ticket.limits.max_generations, ticket.hidden), (2048, 64, 64));
+    assert_eq!(ticket.expires_ms, script.now_ms + Limits::default().ticket_ms);
+
+    let session = ticket.session;
+    script.says(0, NodeMessage::SessionOpened { session });
+    script.says(2, NodeMessage::SessionOpened { session });
+    assert_eq!(script.sent_to(is_open), []);
+    script.says(1, NodeMessage::SessionOpened { session });
+    assert_eq!(script.sent_to(is_open), [node(0), node(1), node(2)]);
+}
+
+#[test]
+fn a_client_keeps_its_session_and_another_gets_its_own() {
+    let mut script = Script::up(1);
+    script.running(1);
+    script.ask("ann", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), []);
+    assert_eq!(script.sent_to(is_open), [node(0)], "the open session takes it at once");
+    script.ask("bob", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), [node(0)]);
+    assert_eq!(script.state.footprint().sessions, 2);
+}
+
+#[test]
+fn a_session_that_does_not_open_in_time_fails_who_waits_and_is_closed() {
+    let mut script = Script::up(2);
+    script.ask("ann", request(4, 8));
+    let session = script.opening_session();
+    script.says(0, NodeMessage::SessionOpened { session });
+    script.wait(Limits::default().session_open_ms);
+    let fault = script.fault();
+    assert_eq!(fault.code, FaultCode::Stalled);
+    assert!(fault.message.contains("box (layers 15..30)") && !fault.message.contains("0..15"), "{}", fault.message);
+    assert_eq!(script.sent_to(is_close_session), [node(0), node(1)]);
+    assert_eq!(script.state.footprint().sessions, 0);
+    script.says(1, NodeMessage::SessionOpened { session });
+    assert_eq!(script.last, [], "too late, and no offence");
+}
+
+#[test]
+fn a_refused_session_fails_with_the_nodes_reason() {
+    let mut script = Script::up(2);
+    script.ask("ann", request(4, 8));
+    let session = script.opening_session();
+    let fault = Fault::new(FaultCode::LinkLost, "cannot dial the next shard");
+    script.says(0, NodeMessage::SessionRefused { session, fault });
+    let fault = script.fault();
+    assert_eq!(fault.code, FaultCode::LinkLost);
+    assert_eq!(fault.message, "box (layers 0..15): cannot dial the next shard (link_lost)");
+    assert_eq!(script.sent_to(is_close_session), [node(0), node(1)]);
+}
+
+#[test]
+fn an_unused_session_is_closed() {
+    let mut script = Script::up(1);
+    let (generation, session) = script.running(1);
+    script.wait(Limits::default().session_idle_ms / 4);
+    script.cancel(generation);
+    script.closed(0, generation);
+    script.wait(Limits::default().session_idle_ms - 1);
+    assert_eq!(script.sent_to(is_close_session), []);
+    script.wait(1);
+    assert_eq!(script.sent_to(is_close_session), [node(0)]);
+    assert_eq!(script.sent.last().unwrap().1, OrchestratorMessage::CloseSession { session });
+    assert_eq!(script.state.footprint().current, 0);
+}
+
+#[test]
+fn a_session_near_its_end_is_renewed_and_the_old_one_closed_when_empty() {
+    let limits = Limits { stall_ms: 1 << 40, ..Limits::default() };
+    let mut script = Script::with(PoolSettings::new(summary(30), 1), limits.clone());
+    script.bring_up(1);
+    let (old, first) = script.running(1);
+    script.wait(limits.ticket_ms - limits.renew_before_ms + 1);
+    let fresh = script.ask("ann", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), [node(0)], "too little time is left for a new generation");
+    assert_eq!(script.state.footprint().sessions, 2);
+    let session = script.opening_session();
+    script.says(0, NodeMessage::SessionOpened { session });
+    script.admit(fresh, 1);
+    assert!(matches!(script.told()[..], [GenerationEvent::Started(_)]));
+    // The one that still runs under the old ticket ends with it.
+    script.wait(limits.renew_before_ms);
+    let fault = script.fault();
+    assert_eq!(fault.code, FaultCode::TicketExpired);
+    script.closed(0, old);
+    assert_eq!(script.sent.last().unwrap().1, OrchestratorMessage::CloseSession { session: first });
+    assert_eq!(script.state.footprint().sessions, 1);
+}
+
+#[test]
+fn a_session_that_lost_a_node_is_closed_and_the_next_request_uses_the_new_route() {
+    let mut script = Script::up(2);
+    let (generation, session) = script.running(2);
+    script.join(2, None);
+    script.disconnect(1);
+    assert_eq!(script.fault().code, FaultCode::NodeLost);
+    script.closed(0, generation);
+    assert_eq!(script.sent.last().unwrap(), &(node(0), OrchestratorMessage::CloseSession { session }));
+    script.ready(2);
+    script.ask("ann", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), [node(0), node(2)]);
+}
+
+#[test]
+fn sessions_are_bounded_and_an_idle_one_makes_room() {
+    let limits = Limits { max_sessions: 1, ..Limits::default() };
+    let mut script = Script::with(PoolSettings::new(summary(30), 1), limits);
+    script.bring_up(1);
+    let (generation, session) = script.running(1);
+    script.ask("bob", request(4, 8));
+    assert_eq!(script.fault().code, FaultCode::NoCapacity);
+    script.cancel(generation);
+    script.closed(0, generation);
+    script.ask("bob", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), [node(0)]);
+    assert!(script.sent.contains(&(node(0), OrchestratorMessage::CloseSession { session })));
+    assert_eq!(script.state.footprint().sessions, 1);
+}
+
+#[test]
+fn speaking_of_others_sessions_is_an_offence() {
+    let mut script = Script::up(1);
+    script.join(1, None);
+    let (_, session) = script.running(1);
+    script.says(1, NodeMessage::SessionOpened { session });
+    assert_eq!(script.disconnected(), [node(1)]);
+    script.says(0, NodeMessage::SessionOpened { session: computepool_core::SessionId([99; 16]) });
+    assert_eq!(script.last, [], "a session that is over may be spoken of");
+}
