@@ -202,6 +202,12 @@ impl SignedTicket {
         Ok(ticket)
     }
 
+    /// The session that the ticket names, unverified: good for answering about it, and for nothing else.
+    pub fn claimed_session(&self) -> Option<SessionId> {
+        // The first field of the body.
+        postcard::take_from_bytes(&self.body).ok().map(|(session, _)| session)
+    }
+
     /// Encodes and signs `ticket`.
     pub fn seal(ticket: &RouteTicket, signer: &dyn crate::ports::Signer) -> Result<Self, TicketError> {
         ticket.check_shape()?;
