@@ -53,11 +53,13 @@ fn libfuzzer(seconds: &str) -> Outcome {
     let triple = host()?;
     // With a target named, the flags stay away from build scripts and macros.
     run_command(
-        cargo()
-            .current_dir(root().join("fuzz"))
-            .env("RUSTFLAGS", COVERAGE)
-            .env("CARGO_TARGET_DIR", &built)
-            .args(["build", "--release", "--bins", "--target", &triple]),
+        cargo().current_dir(root().join("fuzz")).env("RUSTFLAGS", COVERAGE).env("CARGO_TARGET_DIR", &built).args([
+            "build",
+            "--release",
+            "--bins",
+            "--target",
+            &triple,
+        ]),
     )?;
     for target in targets(&root().join("fuzz/fuzz_targets")) {
         let corpus = built.join("corpus").join(&target);
@@ -69,10 +71,13 @@ fn libfuzzer(seconds: &str) -> Outcome {
         if seeds.is_dir() {
             fuzzer.arg(seeds);
         }
-        fuzzer
-            .arg(format!("-max_total_time={seconds}"))
-            .arg(format!("-artifact_prefix={}/", corpus.display()))
-            .args(["-max_len=65536", "-rss_limit_mb=1024", "-timeout=10", "-print_final_stats=1", "-verbosity=0"]);
+        fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", corpus.display())).args([
+            "-max_len=65536",
+            "-rss_limit_mb=1024",
+            "-timeout=10",
+            "-print_final_stats=1",
+            "-verbosity=0",
+        ]);
         run_command(&mut fuzzer).map_err(|failure| failure.with(figures.clone()))?;
         figures.add(&format!("libfuzzer_{target}"), "ok");
     }

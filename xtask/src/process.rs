@@ -6,9 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::outcome::Failure;
 
-/// The workspace's root.
+/// The workspace's root: asked at run time, because checkouts may share one build folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+    match std::env::var_os("CARGO_MANIFEST_DIR") {
+        Some(package) => Path::new(&package).parent().unwrap_or(Path::new(".")).to_path_buf(), // under cargo
+        None => PathBuf::from("."),                                                            // under make
+    }
 }
 
 /// Where cargo builds.

@@ -43,18 +43,13 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 /// Runs the workspace's tests whose names contain one of `names` (all, when there are none), with `environment`.
 /// Returns the tally and whether the runner was content.
-pub(crate) fn tests(
-    profile: &str,
-    names: &[String],
-    environment: &[(&str, &str)],
-) -> Result<(Tally, bool), Failure> {
+pub(crate) fn tests(profile: &str, names: &[String], environment: &[(&str, &str)]) -> Result<(Tally, bool), Failure> {
     if has_cargo_command("nextest") {
         return nextest(profile, names, environment);
     }
     eprintln!("cargo-nextest is missing: using cargo test (`cargo install --locked cargo-nextest` makes runs quicker)");
     // The same grouping as .config/nextest.toml: what starts whole networks runs one at a time.
-    let (mut tally, well) =
-        libtest(plain(environment).arg("--").args(names).args(["--skip", "cluster"]))?;
+    let (mut tally, well) = libtest(plain(environment).arg("--").args(names).args(["--skip", "cluster"]))?;
     if !names.is_empty() {
         return Ok((tally, well));
     }
