@@ -6,11 +6,18 @@
 pub mod catalogue;
 pub mod config;
 pub mod error;
+mod extent;
 pub mod fit;
 pub mod gguf;
 pub mod hf;
 pub mod template;
 pub mod tensor;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod text;
 pub mod tokenizer;
 pub mod weights;
+
+pub use error::ModelError;
+pub use tensor::{Tensor, TensorType};
+pub use weights::{LayerTensor, ModelFile, TensorName};
