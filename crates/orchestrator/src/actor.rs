@@ -17,8 +17,8 @@ use tracing::Instrument;
 
 use crate::handle::Offer;
 use crate::{
-    Asked, Cancelling, Effect, Event, EventKind, Limits, Loss, OrchestratorHandle, PoolSettings, SettingsError, Snapshot,
-    State, apply,
+    Asked, Cancelling, Effect, Event, EventKind, Limits, Loss, OrchestratorHandle, PoolSettings, SettingsError,
+    Snapshot, State, apply,
 };
 
 /// What an orchestrator needs of the outside world.

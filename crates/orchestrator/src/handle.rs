@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use computepool_core::ports::{Inference, ModelStatus, NetworkStatus, Text};
-use computepool_core::{
-    ClientId, Fault, FaultCode, Generate, GenerationEvent, ModelId, ModelSummary,
-};
+use computepool_core::{ClientId, Fault, FaultCode, Generate, GenerationEvent, ModelId, ModelSummary};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};

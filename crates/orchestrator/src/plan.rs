@@ -121,7 +121,8 @@ pub fn plan(settings: &PoolSettings, candidates: &[Candidate]) -> Result<Vec<Sha
     let mut shares = Vec::with_capacity(cut.len());
     for piece in cut {
         let layers = piece.layers;
-        let candidate = if piece.free { takers.next() } else { insisting.get(&(layers.end(), layers.start())).copied() };
+        let candidate =
+            if piece.free { takers.next() } else { insisting.get(&(layers.end(), layers.start())).copied() };
         let Some(candidate) = candidate else { return Err(PlanError::Insistence { needed: settings.shards }) };
         shares.push(Share { layers, candidate });
     }

@@ -81,7 +81,9 @@ impl From<Refusal> for Fault {
         let text = refusal.to_string();
         match refusal {
             Refusal::Draining => Fault::new(FaultCode::Draining, text).retry_after_ms(10_000),
-            Refusal::Model(_) => Fault::new(FaultCode::ModelNotFound, text).hint("GET /v1/models lists what is offered"),
+            Refusal::Model(_) => {
+                Fault::new(FaultCode::ModelNotFound, text).hint("GET /v1/models lists what is offered")
+            }
             Refusal::EmptyPrompt | Refusal::NoTokens | Refusal::Logprobs { .. } | Refusal::TooLarge { .. } => {
                 Fault::new(FaultCode::InvalidRequest, text)
             }

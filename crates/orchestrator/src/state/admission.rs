@@ -3,9 +3,9 @@
 use computepool_core::control::MAX_CONTROL_BYTES;
 use computepool_core::{Constraint, Generate, GenerationEvent, SessionId};
 
+use super::Turn;
 use super::generation::{Generation, Phase};
 use super::session::SessionPhase;
-use super::Turn;
 use crate::{Asked, Refusal};
 
 /// The most log-probability alternatives per token.

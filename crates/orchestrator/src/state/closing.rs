@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use computepool_core::control::OrchestratorMessage;
 use computepool_core::{Fault, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, Usage};
 
-use super::generation::Phase;
 use super::Turn;
+use super::generation::Phase;
 use crate::{Cancelling, Loss, Violation};
 
 impl Turn<'_> {
@@ -123,11 +123,7 @@ impl Turn<'_> {
         }
         if *finished {
             let receipts = std::mem::take(receipts).into_values().collect();
-            let usage = Usage {
-                prompt_tokens: generation.prompt_len,
-                completion_tokens: generation.tokens,
-                receipts,
-            };
+            let usage = Usage { prompt_tokens: generation.prompt_len, completion_tokens: generation.tokens, receipts };
             self.effects.push(crate::Effect::Tell(id, GenerationEvent::Ended(usage)));
         }
         self.forget(id);

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use computepool_core::control::{GenerationPart, OrchestratorMessage};
-use computepool_core::{
-    Fault, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent,
-};
+use computepool_core::{Fault, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent};
 
 use super::{State, Turn};
 use crate::refusal::{breaks_session, heard};
@@ -120,12 +118,12 @@ impl Turn<'_> {
         }
     }
 
-    /// Where `node` stands in the generation's route. A node that has no place in it is disconnected.
+    /// Where `node` stands in the generation's route. A node that never had a place in it is disconnected.
     pub(super) fn place_in(&mut self, node: &NodeId, id: GenerationId) -> Option<usize> {
         let session = self.state.generations.get(&id)?.session;
         let place = self.state.sessions.get(&session)?.place_of(node);
         if place.is_none() {
-            self.expel(node, Violation::NotItsOwn("generation").to_string());
+            self.not_its_own(node, session, "generation");
         }
         place
     }

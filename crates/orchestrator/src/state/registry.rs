@@ -121,10 +121,7 @@ impl Turn<'_> {
         };
         match (&link.phase, message) {
             (LinkPhase::Leaving, _) => {}
-            (
-                LinkPhase::Greeting,
-                NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers },
-            ) => {
+            (LinkPhase::Greeting, NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers }) => {
                 if let Err(violation) = check_hello(version, &models) {
                     return self.expel(node, violation.to_string());
                 }

@@ -48,6 +48,11 @@ impl Session {
         self.hops.iter().position(|hop| !hop.gone && &hop.node == node)
     }
 
+    /// Whether `node` was a hop and its link was lost since. Back on a new link, it may still speak of old work.
+    pub(super) fn was_hop(&self, node: &NodeId) -> bool {
+        self.hops.iter().any(|hop| hop.gone && &hop.node == node)
+    }
+
     /// The hops that are still there.
     pub(super) fn present(&self) -> impl Iterator<Item = (usize, &Hop)> {
         self.hops.iter().enumerate().filter(|(_, hop)| !hop.gone)
@@ -128,7 +133,7 @@ impl Turn<'_> {
     pub(super) fn session_opened(&mut self, node: &NodeId, id: SessionId) {
         let Some(session) = self.state.sessions.get_mut(&id) else { return };
         let Some(place) = session.place_of(node) else {
-            return self.expel(node, Violation::NotItsOwn("session").to_string());
+            return self.not_its_own(node, id, "session");
         };
         let SessionPhase::Opening { waiting, .. } = &mut session.phase else {
             return self.strike(node, &Violation::Unasked("an opened session"));
@@ -152,10 +157,17 @@ impl Turn<'_> {
     pub(super) fn session_refused(&mut self, node: &NodeId, id: SessionId, fault: Fault) {
         let Some(session) = self.state.sessions.get(&id) else { return };
         let Some(place) = session.place_of(node) else {
-            return self.expel(node, Violation::NotItsOwn("session").to_string());
+            return self.not_its_own(node, id, "session");
         };
         let who = self.state.who(node, session.hops[place].layers);
         self.break_session(id, Loss::Given { who, fault: heard(fault) });
+    }
+
+    /// A node spoke of work that is not its own. Not heard if it once was; otherwise the node is disconnected.
+    pub(super) fn not_its_own(&mut self, node: &NodeId, session: SessionId, what: &'static str) {
+        if !self.state.sessions.get(&session).is_some_and(|session| session.was_hop(node)) {
+            self.expel(node, Violation::NotItsOwn(what).to_string());
+        }
     }
 
     /// The session cannot go on: what has not finished in it fails, and nothing new is put into it.

@@ -46,10 +46,15 @@ impl Turn<'_> {
             let got = format!("layers {} of {} with {} wide states", info.layers, info.model, info.hidden);
             return self.expel(id, Violation::WrongShard { expected, got }.to_string());
         }
+        let info = ShardInfo { device, kernels, ..info };
         if let Some(node) = self.state.registered_mut(id) {
             node.benched = false;
             if let Some(place) = &mut node.place {
-                place.phase = PlacePhase::Ready { info: Box::new(ShardInfo { device, kernels, ..info }) };
+                // Saying the same again is not worth showing again.
+                if matches!(&place.phase, PlacePhase::Ready { info: known } if **known == info) {
+                    return;
+                }
+                place.phase = PlacePhase::Ready { info: Box::new(info) };
             }
         }
         self.shown();

@@ -41,9 +41,7 @@ impl State {
             None => (ShardPhase::Idle, self.idle_reason(node), None),
             Some(place) => match &place.phase {
                 PlacePhase::Loading { .. } => (ShardPhase::Loading, "loading its layers".to_owned(), None),
-                PlacePhase::Ready { info } => {
-                    (ShardPhase::Ready, "serving".to_owned(), Some(info.as_ref().clone()))
-                }
+                PlacePhase::Ready { info } => (ShardPhase::Ready, "serving".to_owned(), Some(info.as_ref().clone())),
                 PlacePhase::Down { fault, .. } => (ShardPhase::Down, fault.message.clone(), None),
             },
         };
@@ -78,7 +76,7 @@ impl State {
         }
         let vacant = offered.iter().flat_map(|pool| &pool.slots).any(|slot| slot.node.is_none());
         match node.insisted {
-            Some(insisted) => format!("spare: it insists on layers {insisted}, which nobody else has to give up"),
+            Some(insisted) => format!("spare: it insists on layers {insisted}, and no such place is vacant"),
             None if vacant => "spare: it has too little memory for the vacant place".to_owned(),
             None => "spare: every place of the route is taken".to_owned(),
         }

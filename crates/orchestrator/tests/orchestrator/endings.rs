@@ -129,6 +129,25 @@ fn a_lost_node_is_named_and_the_others_are_closed() {
 }
 
 #[test]
+fn a_node_that_is_back_may_speak_of_what_it_lost() {
+    let mut script = Script::up(2);
+    let (generation, session) = script.running(2);
+    script.disconnect(1);
+    script.join(1, None);
+    let fault = Fault::new(FaultCode::LinkLost, "the orchestrator was away");
+    script.says(1, NodeMessage::GenerationFailed { generation, fault: fault.clone() });
+    assert_eq!(script.last, []);
+    script.says(1, NodeMessage::SessionRefused { session, fault });
+    assert_eq!(script.last, []);
+    script.closed(1, generation);
+    assert_eq!(script.last, [], "the generation waits for the other shard alone");
+    script.closed(0, generation);
+    assert_eq!(script.state.footprint().sessions, 0);
+    script.ready(1);
+    assert_eq!(script.state.available(), [true]);
+}
+
+#[test]
 fn a_lost_engine_is_named_and_its_node_closed_too() {
     let mut script = Script::up(2);
     let (generation, _) = script.running(2);

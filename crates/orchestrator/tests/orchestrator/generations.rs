@@ -115,11 +115,7 @@ fn one_refusal_closes_it_everywhere() {
 fn a_nodes_word_on_the_request_reaches_the_client_as_it_is_and_on_the_client_not_at_all() {
     let mut faults = [
         (Fault::new(FaultCode::BadGrammar, "line 3: unexpected `}`"), FaultCode::BadGrammar, "line 3: unexpected `}`"),
-        (
-            Fault::new(FaultCode::Unauthorized, "pay me"),
-            FaultCode::Internal,
-            "box (layers 0..30): pay me (internal)",
-        ),
+        (Fault::new(FaultCode::Unauthorized, "pay me"), FaultCode::Internal, "box (layers 0..30): pay me (internal)"),
     ];
     for (fault, code, message) in &mut faults {
         let mut script = Script::up(1);
@@ -168,7 +164,10 @@ fn tokens_that_cannot_be_end_the_generation_and_are_noted() {
         ("a gap", &[(2, 5, None)]),
         ("a repetition", &[(0, 5, None)]),
         ("not in the vocabulary", &[(1, 1000, None)]),
-        ("too many", &[(1, 5, None), (2, 5, None), (3, 5, None), (4, 5, None), (5, 5, None), (6, 5, None), (7, 5, None)]),
+        (
+            "too many",
+            &[(1, 5, None), (2, 5, None), (3, 5, None), (4, 5, None), (5, 5, None), (6, 5, None), (7, 5, None)],
+        ),
         ("after the last", &[(1, 5, stop), (2, 5, None)]),
     ];
     for (what, tokens) in cases {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
-use computepool_core::ports::{
-    ChatPrompt, ControlEvent, ControlServer, SystemClock, Text, TextDecoder, ToolDialect,
-};
+use computepool_core::ports::{ChatPrompt, ControlEvent, ControlServer, SystemClock, Text, TextDecoder, ToolDialect};
 use computepool_core::{Fault, FaultCode, FinishReason, GenerationId, LayerRange, NodeId, SessionId};
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
 use futures::StreamExt;
