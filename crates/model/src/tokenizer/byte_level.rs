@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::merging::{Chain, Joins, NONE, Symbol};
 use super::splits::Splitter;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{TokenKind, Vocabulary};
 use crate::error::ModelError;
 
 /// Encodes text without control tokens.
@@ -44,7 +44,8 @@ impl ByteLevel {
             })
         };
         // Where a whole word may be a token, only real ones count: parts invented for merges come after.
-        let whole = if scheme.whole_words { ids.clone() } else { HashMap::new() };
+        let mut whole = if scheme.whole_words { ids.clone() } else { HashMap::new() };
+        whole.retain(|_, id| vocabulary.kinds.get(*id as usize) != Some(&TokenKind::Control));
         for (rank, merge) in (0..).zip(&vocabulary.merges) {
             let bad = || ModelError::BadSetting {
                 key: "tokenizer.ggml.merges".into(),

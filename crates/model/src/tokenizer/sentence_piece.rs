@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::merging::{Chain, Joins, NONE, Symbol};
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{TokenKind, Vocabulary};
 use crate::error::ModelError;
 
 /// The character that stands for a space in SentencePiece vocabularies (U+2581).
@@ -31,11 +31,18 @@ impl SentencePiece {
             })?);
         }
         let space_prefix = vocabulary.adds_space_prefix();
-        let ids: HashMap<Box<[u8]>, u32> =
-            vocabulary.tokens.into_iter().map(|token| token.into_bytes().into_boxed_slice()).zip(0..).collect();
+        // Control tokens and bytes are never what merging text ends in, whatever the text spells.
+        let (mut ids, mut named_bytes) = (HashMap::new(), HashMap::new());
+        for (id, (token, kind)) in (0..).zip(vocabulary.tokens.into_iter().zip(&vocabulary.kinds)) {
+            match kind {
+                TokenKind::Control | TokenKind::Unknown => {}
+                TokenKind::Byte => drop(named_bytes.insert(token, id)),
+                _ => drop(ids.insert(token.into_bytes().into_boxed_slice(), id)),
+            }
+        }
         let mut bytes = Box::new([NONE; 256]);
         for byte in 0..=255_u8 {
-            let id = ids.get(format!("<0x{byte:02X}>").as_bytes()).or_else(|| ids.get([byte].as_slice()));
+            let id = named_bytes.get(&format!("<0x{byte:02X}>")).or_else(|| ids.get([byte].as_slice()));
             bytes[usize::from(byte)] = id.copied().or(vocabulary.unknown).unwrap_or(NONE);
         }
         let longest = ids.keys().map(|token| token.len()).max().unwrap_or(0) as u32;
