@@ -3,7 +3,7 @@
 use computepool_core::control::OrchestratorMessage;
 use computepool_core::{ActivationType, LayerRange, NodeId, RouteHop, ShardSpec};
 
-use super::registry::{LinkPhase, Place, PlacePhase};
+use super::registry::{LinkPhase, Node, Place, PlacePhase};
 use super::{State, Turn};
 use crate::plan::{self, Candidate, PlanError};
 use crate::{PoolSettings, RouteGap};
@@ -74,13 +74,13 @@ impl State {
             .links
             .iter()
             .filter_map(|(id, link)| match &link.phase {
-                LinkPhase::Registered(node) => Some((id, node)),
+                LinkPhase::Registered(node) => Some((id, node.as_ref())),
                 _ => None,
             })
             .filter(|(_, node)| node.place.is_none() && !node.draining && node.offers.contains(&pool))
             .collect();
         spares.sort_by_key(|(_, node)| (node.benched, node.order));
-        let candidate = |(id, node): (&NodeId, &Box<super::registry::Node>)| {
+        let candidate = |(id, node): (&NodeId, &Node)| {
             (id.clone(), Candidate { insisted: node.insisted, memory_bytes: node.memory_bytes })
         };
         spares.into_iter().map(candidate).collect()
