@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::outcome::{Failure, Figures, Outcome};
-use crate::process::{cargo, root, run as run_command, target_dir};
+use crate::process::{cargo, root, run as run_command, run_reading, target_dir};
 use crate::suite;
 
 const DEFAULT_CASES: &str = "10000";
@@ -78,8 +78,17 @@ fn libfuzzer(seconds: &str) -> Outcome {
             "-print_final_stats=1",
             "-verbosity=0",
         ]);
-        run_command(&mut fuzzer).map_err(|failure| failure.with(figures.clone()))?;
-        figures.add(&format!("libfuzzer_{target}"), "ok");
+        let mut runs = String::from("0");
+        let well = run_reading(&mut fuzzer, true, |line| {
+            if let Some(count) = line.strip_prefix("stat::number_of_executed_units:") {
+                count.trim().clone_into(&mut runs);
+            }
+        })?;
+        figures.add(&format!("{target}_runs"), runs);
+        if !well {
+            let message = format!("libFuzzer found something in {target}; its input is in {}", corpus.display());
+            return Err(Failure::new(message).with(figures));
+        }
     }
     Ok(figures.with("libfuzzer_seconds", seconds))
 }

@@ -39,16 +39,23 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::new(format!("{} ended with {status}", words(command)))) }
 }
 
-/// Shows the command and runs it; each line of its standard output is shown and handed on. Says whether it succeeded.
-pub(crate) fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool, Failure> {
+/// Shows the command and runs it; each line it writes (standard error as well, where `errors` says so) is shown and
+/// handed on. Says whether it succeeded.
+pub(crate) fn run_reading(command: &mut Command, errors: bool, mut line: impl FnMut(&str)) -> Result<bool, Failure> {
     show(command);
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(command, &error))?;
-    if let Some(output) = child.stdout.take() {
-        for text in BufReader::new(output).lines() {
-            let text = text.map_err(|error| Failure::new(format!("reading from {}: {error}", words(command))))?;
-            println!("{text}");
-            line(&text);
-        }
+    let (output, input) = std::io::pipe().map_err(|error| Failure::new(format!("no pipe: {error}")))?;
+    if errors {
+        let second = input.try_clone().map_err(|error| Failure::new(format!("no pipe: {error}")))?;
+        command.stderr(second);
+    }
+    let mut child = command.stdout(input).spawn().map_err(|error| cannot_start(command, &error))?;
+    // The command keeps its ends of the pipe until they are replaced, and the pipe ends only when all are closed.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    for bytes in BufReader::new(output).split(b'\n') {
+        let bytes = bytes.map_err(|error| Failure::new(format!("reading from {}: {error}", words(command))))?;
+        let text = String::from_utf8_lossy(&bytes);
+        println!("{text}");
+        line(&text);
     }
     let status = child.wait().map_err(|error| Failure::new(format!("waiting for {}: {error}", words(command))))?;
     Ok(status.success())

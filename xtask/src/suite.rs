@@ -74,7 +74,7 @@ fn nextest(profile: &str, names: &[String], environment: &[(&str, &str)]) -> Res
     let mut command = cargo();
     command.args(["nextest", "run", "--workspace", "--profile", profile]).args(names);
     command.envs(environment.iter().copied());
-    let well = run_reading(&mut command, |_| {})?;
+    let well = run_reading(&mut command, false, |_| {})?;
     let tally = fs::read_to_string(&report).ok().and_then(|text| junit(&text)).unwrap_or_default();
     Ok((tally, well))
 }
@@ -85,7 +85,7 @@ fn doctests() -> Result<(Tally, bool), Failure> {
 
 fn libtest(command: &mut Command) -> Result<(Tally, bool), Failure> {
     let mut tally = Tally::default();
-    let well = run_reading(command, |line| {
+    let well = run_reading(command, false, |line| {
         if let Some(found) = libtest_line(line) {
             tally.add(found);
         }
