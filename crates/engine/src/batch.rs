@@ -1,0 +1,347 @@
+//! Ragged continuous batching: every step runs whatever is ready, each row attending over its own sequence.
+//!
+//! Single positions go first, so that a long prompt costs the others no more than the chunk it shares a step with; the
+//! rest of the step is filled with prompt chunks, sequences taking turns. Which rows share a step changes speed only:
+//! the kernels are batch-invariant.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use computepool_core::ports::{EngineCommand, EngineEvent, StepInput};
+use computepool_core::{Activation, ActivationType, Fault, FaultCode, Generate, GenerationId, ShardInfo};
+
+use crate::backend::{Backend, Segment};
+use crate::child::Stepper;
+use crate::constraint::Grammar;
+use crate::forward::{BatchInput, Weights};
+use crate::kernels::attention::PAGE;
+use crate::sampling::Sampler;
+use crate::sequence::{Gathered, Output, Piece, Sequence};
+
+/// At most this many single positions share a step.
+const DECODE_ROWS: usize = 256;
+
+/// At most this many prompt rows share a step: enough to use every weight well, short enough to keep others' tokens
+/// coming.
+const PREFILL_ROWS: usize = 64;
+
+/// A step is cut off here while other sequences are decoding, so that they wait less.
+const PREFILL_ROWS_AMONG_DECODES: usize = 32;
+
+/// What sampling needs to know of the model.
+pub(crate) struct Vocabulary {
+    /// Tokens.
+    pub(crate) size: u32,
+    /// Tokens that end a text.
+    pub(crate) ends: Vec<u32>,
+    /// Compiles constraints.
+    pub(crate) grammar: Arc<Grammar>,
+}
+
+/// One shard with its open generations.
+pub(crate) struct Batcher<B: Backend> {
+    backend: B,
+    weights: Weights<B>,
+    info: ShardInfo,
+    max_context: u32,
+    /// Present on the exit shard.
+    vocabulary: Option<Vocabulary>,
+    /// Tokens in the vocabulary, on the entry shard: what an id must be below.
+    ids_below: Option<u32>,
+    sequences: HashMap<GenerationId, Sequence<B::Kv>>,
+    turn: VecDeque<GenerationId>,
+    reserved: u64,
+}
+
+struct Picked<Kv> {
+    generation: GenerationId,
+    piece: Piece,
+    start: usize,
+    kv: Kv,
+}
+
+impl<B: Backend> Batcher<B> {
+    /// Serves `weights`.
+    pub(crate) fn new(
+        backend: B,
+        weights: Weights<B>,
+        info: ShardInfo,
+        max_context: u32,
+        vocabulary: Option<Vocabulary>,
+        ids_below: Option<u32>,
+    ) -> Self {
+        Self {
+            backend,
+            weights,
+            info,
+            max_context,
+            vocabulary,
+            ids_below,
+            sequences: HashMap::new(),
+            turn: VecDeque::new(),
+            reserved: 0,
+        }
+    }
+
+    fn open(
+        &mut self,
+        generation: GenerationId,
+        max_len: u32,
+        prompt_len: u32,
+        request: Option<Generate>,
+    ) -> Result<(), Fault> {
+        if self.sequences.contains_key(&generation) {
+            return Err(Fault::new(FaultCode::ProtocolViolation, "this generation is already open"));
+        }
+        if max_len == 0 || max_len > self.max_context || prompt_len > max_len {
+            return Err(Fault::new(
+                FaultCode::ContextLength,
+                format!("{max_len} tokens were asked for, this shard serves sequences of at most {}", self.max_context),
+            ));
+        }
+        let output = match (&self.vocabulary, request) {
+            (Some(vocabulary), Some(request)) => Some(output(vocabulary, &request)?),
+            (Some(_), None) => {
+                return Err(Fault::new(FaultCode::ProtocolViolation, "the exit shard was not told how to sample"));
+            }
+            (None, _) => None,
+        };
+        let needed = u64::from(max_len).next_multiple_of(PAGE as u64);
+        let free = self.info.kv_tokens - self.reserved;
+        if needed > free {
+            let fault = Fault::new(
+                FaultCode::NoCapacity,
+                format!("{needed} tokens of KV are needed, {free} of {} are free", self.info.kv_tokens),
+            );
+            return Err(if needed > self.info.kv_tokens {
+                fault.hint("ask for fewer tokens, or give the shard a larger KV budget")
+            } else {
+                fault.retry_after_ms(1000).hint("try again when other requests have finished")
+            });
+        }
+        let kv = self.weights.kv(&self.backend, max_len as usize)?;
+        self.reserved += needed;
+        self.sequences.insert(generation, Sequence::new(kv, max_len, prompt_len, needed, output));
+        self.turn.push_back(generation);
+        Ok(())
+    }
+
+    fn close(&mut self, generation: GenerationId) {
+        if let Some(sequence) = self.sequences.remove(&generation) {
+            self.reserved -= sequence.reserved;
+            self.turn.retain(|other| *other != generation);
+        }
+    }
+
+    fn fail(&mut self, generation: GenerationId, fault: Fault, out: &mut Vec<EngineEvent>) {
+        self.close(generation);
+        out.push(EngineEvent::Failed { generation, fault });
+    }
+
+    fn queue(&mut self, generation: GenerationId, position: u32, sample: bool, input: StepInput) -> Result<(), Fault> {
+        let Some(sequence) = self.sequences.get_mut(&generation) else { return Ok(()) };
+        match (&input, self.ids_below) {
+            (StepInput::Tokens(ids), Some(below)) => {
+                if let Some(id) = ids.iter().find(|id| **id >= below) {
+                    return Err(Fault::new(
+                        FaultCode::InvalidRequest,
+                        format!("token id {id} is not in the vocabulary of {below}"),
+                    ));
+                }
+            }
+            (StepInput::Hidden(hidden), None) if hidden.hidden() == self.info.hidden => {}
+            (StepInput::Hidden(hidden), None) => {
+                return Err(Fault::new(
+                    FaultCode::WrongShape,
+                    format!("hidden states are {} wide, this model's are {}", hidden.hidden(), self.info.hidden),
+                ));
+            }
+            _ => return Err(Fault::new(FaultCode::WrongShape, "this place in the route takes another kind of input")),
+        }
+        sequence.queue(position, sample, input)
+    }
+
+    /// Chooses what shares the next step.
+    fn pick(&mut self) -> (Vec<Picked<B::Kv>>, Gathered) {
+        let mut picked = Vec::new();
+        let mut gathered = Gathered::default();
+        let mut start = 0;
+        let decoding = self.sequences.values().filter(|sequence| sequence.decodes()).count();
+        let mut prefill = if decoding > 0 { PREFILL_ROWS_AMONG_DECODES } else { PREFILL_ROWS };
+        for decodes in [true, false] {
+            for _ in 0..self.turn.len() {
+                let Some(generation) = self.turn.pop_front() else { break };
+                self.turn.push_back(generation);
+                let Some(sequence) = self.sequences.get_mut(&generation) else { continue };
+                let most = if decodes { DECODE_ROWS.saturating_sub(start).min(1) } else { prefill };
+                if sequence.ready() == 0 || sequence.decodes() != decodes || most == 0 {
+                    continue;
+                }
+                let (Some(kv), Some(piece)) = (sequence.kv.take(), sequence.take(most, &mut gathered)) else { continue };
+                if !decodes {
+                    prefill -= piece.rows;
+                }
+                let rows = piece.rows;
+                picked.push(Picked { generation, piece, start, kv });
+                start += rows;
+            }
+        }
+        (picked, gathered)
+    }
+
+    /// Sends every picked piece's rows on to the next shard.
+    fn emit_hidden(
+        &self,
+        picked: &[Picked<B::Kv>],
+        rows: B::Rows,
+        share: impl Fn(usize) -> u64,
+        out: &mut Vec<EngineEvent>,
+    ) -> Result<(), Fault> {
+        let width = self.info.hidden as usize * size_of::<f32>();
+        let values = self.backend.download(rows)?;
+        let bytes = Bytes::from(values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        for Picked { generation, piece, start, .. } in picked {
+            let data = bytes.slice(start * width..(start + piece.rows) * width);
+            out.push(EngineEvent::Hidden {
+                generation: *generation,
+                position: piece.position,
+                sample: piece.sample,
+                hidden: Activation::new(piece.rows as u32, self.info.hidden, ActivationType::F32, data)?,
+                compute_us: share(piece.rows),
+            });
+        }
+        Ok(())
+    }
+
+    /// Samples for the pieces that ask for it.
+    fn emit_tokens(
+        &mut self,
+        picked: &[Picked<B::Kv>],
+        mut logits: Vec<f32>,
+        share: impl Fn(usize) -> u64,
+        out: &mut Vec<EngineEvent>,
+    ) {
+        let Some(vocabulary) = &self.vocabulary else { return };
+        let mut logits = logits.chunks_exact_mut(vocabulary.size as usize);
+        let mut failed = Vec::new();
+        for Picked { generation, piece, .. } in picked {
+            let (generation, compute_us) = (*generation, share(piece.rows));
+            if !piece.sample {
+                out.push(EngineEvent::Absorbed {
+                    generation,
+                    position: piece.position,
+                    rows: piece.rows as u32,
+                    compute_us,
+                });
+                continue;
+            }
+            let position = piece.position + piece.rows as u32;
+            let output = self.sequences.get_mut(&generation).and_then(|sequence| sequence.output.as_mut());
+            let (Some(output), Some(logits)) = (output, logits.next()) else { continue };
+            match output.choose(logits, position, |id| vocabulary.ends.contains(&id)) {
+                Ok(event) => {
+                    out.push(EngineEvent::Token { generation, position, rows: piece.rows as u32, event, compute_us });
+                }
+                Err(fault) => failed.push((generation, fault)),
+            }
+        }
+        for (generation, fault) in failed {
+            self.fail(generation, fault, out);
+        }
+    }
+
+    fn run(&mut self, picked: &mut [Picked<B::Kv>], input: Gathered, out: &mut Vec<EngineEvent>) -> Result<(), Fault> {
+        let started = Instant::now();
+        let total: usize = picked.iter().map(|pick| pick.piece.rows).sum();
+        let input = if self.ids_below.is_some() {
+            BatchInput::Tokens(input.ids)
+        } else {
+            BatchInput::Hidden(input.hidden)
+        };
+        let mut segments: Vec<_> = picked
+            .iter_mut()
+            .map(|pick| Segment {
+                start: pick.start,
+                rows: pick.piece.rows,
+                position: pick.piece.position,
+                kv: &mut pick.kv,
+            })
+            .collect();
+        let rows = self.weights.run(&self.backend, input, &mut segments)?;
+        if self.vocabulary.is_none() {
+            // Waiting for the device belongs to the step, so the clock is read after the download.
+            let first = out.len();
+            self.emit_hidden(picked, rows, |_| 0, out)?;
+            let took = started.elapsed().as_micros() as u64;
+            for event in &mut out[first..] {
+                if let EngineEvent::Hidden { hidden, compute_us, .. } = event {
+                    *compute_us = took * u64::from(hidden.rows()) / total as u64;
+                }
+            }
+            return Ok(());
+        }
+        let last_rows: Vec<usize> =
+            picked.iter().filter(|p| p.piece.sample).map(|p| p.start + p.piece.rows - 1).collect();
+        let logits =
+            if last_rows.is_empty() { Vec::new() } else { self.weights.logits(&self.backend, &rows, &last_rows)? };
+        let took = started.elapsed().as_micros() as u64;
+        self.emit_tokens(picked, logits, |rows| took * rows as u64 / total as u64, out);
+        Ok(())
+    }
+}
+
+fn output(vocabulary: &Vocabulary, request: &Generate) -> Result<Output, Fault> {
+    let sampler = Sampler::of(request, vocabulary.size)?;
+    let constraint = request.constraint.as_ref().map(|c| vocabulary.grammar.compile(c)).transpose()?;
+    Ok(Output::new(request, sampler, constraint))
+}
+
+impl<B: Backend> Stepper for Batcher<B> {
+    fn command(&mut self, command: EngineCommand, out: &mut Vec<EngineEvent>) {
+        match command {
+            EngineCommand::Open { generation, max_len, prompt_len, request } => {
+                match self.open(generation, max_len, prompt_len, request) {
+                    Ok(()) => out.push(EngineEvent::Opened { generation }),
+                    Err(fault) => out.push(EngineEvent::Failed { generation, fault }),
+                }
+            }
+            EngineCommand::Step { generation, position, sample, input } => {
+                if let Err(fault) = self.queue(generation, position, sample, input) {
+                    self.fail(generation, fault, out);
+                }
+            }
+            EngineCommand::Close { generation } => {
+                self.close(generation);
+                out.push(EngineEvent::Closed { generation });
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.sequences.values().any(|sequence| sequence.ready() > 0)
+    }
+
+    fn step(&mut self, out: &mut Vec<EngineEvent>) -> Result<(), Fault> {
+        let (mut picked, gathered) = self.pick();
+        if picked.is_empty() {
+            return Ok(());
+        }
+        let result = self.run(&mut picked, gathered, out);
+        for pick in picked {
+            if let Some(sequence) = self.sequences.get_mut(&pick.generation) {
+                sequence.kv = Some(pick.kv);
+            }
+        }
+        result
+    }
+
+    fn info(&self) -> ShardInfo {
+        self.info.clone()
+    }
+
+    fn kv_tokens_used(&self) -> u64 {
+        self.reserved
+    }
+}
