@@ -31,11 +31,29 @@ impl ActivationType {
 
 /// `rows × hidden` numbers, row-major; one row per token position.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Activation {
     rows: u32,
     hidden: u32,
     kind: ActivationType,
     data: Bytes,
+}
+
+/// An activation as it is read, before its length is held against its shape.
+#[derive(Deserialize)]
+struct Unchecked {
+    rows: u32,
+    hidden: u32,
+    kind: ActivationType,
+    data: Bytes,
+}
+
+impl TryFrom<Unchecked> for Activation {
+    type Error = Fault;
+
+    fn try_from(read: Unchecked) -> Result<Self, Fault> {
+        Self::new(read.rows, read.hidden, read.kind, read.data)
+    }
 }
 
 impl Activation {
