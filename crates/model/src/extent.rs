@@ -68,7 +68,11 @@ impl Blob {
         match self {
             Self::Memory(extent) => {
                 let inner = bounds(self.len())?;
-                extent.slice(inner).ok_or(ModelError::OutOfFile { start: range.start, end: range.end, have: self.len() })
+                extent.slice(inner).ok_or(ModelError::OutOfFile {
+                    start: range.start,
+                    end: range.end,
+                    have: self.len(),
+                })
             }
             Self::File(opened) => {
                 let failed = |source| ModelError::Io { path: opened.path.clone(), source };

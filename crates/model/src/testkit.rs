@@ -19,9 +19,7 @@ use std::collections::BTreeMap;
 pub use encode::{Encode, Encoded, as_bf16, as_f16, as_f32, as_q8_0};
 pub use gguf::{GgufTensor, GgufValue, GgufWriter};
 
-use crate::config::{
-    Architecture, FfnActivation, ModelConfig, Rope, RopeScaling, RopeStyle, SlidingWindow,
-};
+use crate::config::{Architecture, FfnActivation, ModelConfig, Rope, RopeScaling, RopeStyle, SlidingWindow};
 use crate::weights::{self, Need, TensorName};
 
 /// The shape of a tiny model. Change what a test cares about.

@@ -79,8 +79,7 @@ impl ModelFile {
     /// Opens a GGUF file, or a Hugging Face folder (`config.json` and safetensors). Files are recognised by their
     /// first bytes, not by their names.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let metadata =
-            std::fs::metadata(path).map_err(|source| ModelError::Io { path: path.to_path_buf(), source })?;
+        let metadata = std::fs::metadata(path).map_err(|source| ModelError::Io { path: path.to_path_buf(), source })?;
         if metadata.is_dir() {
             hf::open(path).and_then(|folder| Self::from_folder(folder, path))
         } else {

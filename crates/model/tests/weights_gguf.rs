@@ -85,9 +85,12 @@ fn every_cut_of_a_file_is_refused() {
 
 #[test]
 fn counts_are_checked_before_they_cost_memory() {
-    for count in [3, 1000, 60_000, u64::from(u32::MAX), u64::MAX / 32, u64::MAX] {
+    for count in [1000, 60_000, u64::from(u32::MAX), u64::MAX / 32, u64::MAX] {
         let tensors = refused(&GgufWriter { tensor_count: Some(count), ..two_tensors() });
-        assert!(matches!(tensors, GgufError::Truncated { .. } | GgufError::TooMany { what: "tensors", .. }), "{tensors}");
+        assert!(
+            matches!(tensors, GgufError::Truncated { .. } | GgufError::TooMany { what: "tensors", .. }),
+            "{tensors}"
+        );
         refused(&GgufWriter { entry_count: Some(count), ..two_tensors() });
     }
     // An array and a string that announce more than there is.

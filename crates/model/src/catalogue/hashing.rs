@@ -41,7 +41,7 @@ pub fn hash_model(path: &Path, progress: &mut Progress<'_>) -> Result<ContentHas
     if let [single] = files.as_slice()
         && single.path == path
     {
-        return Ok(ContentHash(state.file(path)?.into()));
+        return Ok(ContentHash(state.file(path)?));
     }
     let mut manifest = String::new();
     for file in &files {

@@ -104,9 +104,8 @@ impl Rope {
             RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, .. } => {
                 let context = f64::from(*original_context);
                 // The pair that turns `beta` times over the original context.
-                let pair_of = |beta: f32| {
-                    dim as f64 * (context / (f64::from(beta) * 2.0 * PI)).ln() / (2.0 * base.ln())
-                };
+                let pair_of =
+                    |beta: f32| dim as f64 * (context / (f64::from(beta) * 2.0 * PI)).ln() / (2.0 * base.ln());
                 let low = pair_of(*beta_fast).floor().max(0.0);
                 let high = pair_of(*beta_slow).ceil().min(dim as f64 - 1.0);
                 let width = (high - low).max(0.001);
@@ -197,12 +196,8 @@ mod tests {
 
     #[test]
     fn llama3_keeps_high_and_divides_low_frequencies() {
-        let scaling = RopeScaling::Llama3 {
-            factor: 8.0,
-            low_frequency: 1.0,
-            high_frequency: 4.0,
-            original_context: 8192,
-        };
+        let scaling =
+            RopeScaling::Llama3 { factor: 8.0, low_frequency: 1.0, high_frequency: 4.0, original_context: 8192 };
         let plain = rope(500_000.0, RopeScaling::None).inverse_frequencies(128);
         let scaled = rope(500_000.0, scaling).inverse_frequencies(128);
         // Turns over 8192 positions: pair 28 makes 4.19, pair 30 makes 2.78, pair 36 makes 0.81.

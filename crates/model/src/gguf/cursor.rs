@@ -83,9 +83,7 @@ impl<'a> Cursor<'a> {
             Some(need) if need <= self.remaining() => {
                 usize::try_from(got).map_err(|_| GgufError::TooMany { what, got, limit })
             }
-            need => {
-                Err(GgufError::Truncated { what, need: need.unwrap_or(u64::MAX), have: self.remaining() })
-            }
+            need => Err(GgufError::Truncated { what, need: need.unwrap_or(u64::MAX), have: self.remaining() }),
         }
     }
 }

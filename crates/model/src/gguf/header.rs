@@ -30,15 +30,8 @@ pub struct Limits {
 }
 
 /// The limits in force.
-pub const LIMITS: Limits = Limits {
-    header: 256 << 20,
-    entries: 1 << 14,
-    key: 65_535,
-    array: 1 << 24,
-    depth: 4,
-    tensors: 1 << 16,
-    name: 128,
-};
+pub const LIMITS: Limits =
+    Limits { header: 256 << 20, entries: 1 << 14, key: 65_535, array: 1 << 24, depth: 4, tensors: 1 << 16, name: 128 };
 
 /// A tensor that a GGUF file declares; its bytes were checked to lie in the file and to be its own.
 #[derive(Clone, Debug, PartialEq, Eq)]

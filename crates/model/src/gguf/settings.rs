@@ -4,9 +4,7 @@
 
 use super::error::GgufError;
 use super::metadata::{Metadata, Value};
-use crate::config::{
-    Architecture, FfnActivation, ModelConfig, Rope, RopeScaling, RopeStyle, SlidingWindow, bad,
-};
+use crate::config::{Architecture, FfnActivation, ModelConfig, Rope, RopeScaling, RopeStyle, SlidingWindow, bad};
 use crate::error::{ModelError, shown};
 
 /// What the tensors say that the settings do not.
@@ -32,7 +30,9 @@ pub(crate) fn architecture(metadata: &Metadata) -> Result<Architecture, ModelErr
         "qwen2" => Ok(Architecture::Qwen2),
         "qwen3" => Ok(Architecture::Qwen3),
         "gemma3" => Ok(Architecture::Gemma3),
-        other => Err(ModelError::UnsupportedArchitecture { got: shown(other), known: "llama, qwen2, qwen3 and gemma3" }),
+        other => {
+            Err(ModelError::UnsupportedArchitecture { got: shown(other), known: "llama, qwen2, qwen3 and gemma3" })
+        }
     }
 }
 

@@ -112,13 +112,7 @@ impl GgufWriter {
     }
 
     /// Adds a tensor; `shape` is outermost first.
-    pub fn tensor(
-        &mut self,
-        name: impl Into<String>,
-        shape: &[usize],
-        kind: TensorType,
-        bytes: Vec<u8>,
-    ) -> &mut Self {
+    pub fn tensor(&mut self, name: impl Into<String>, shape: &[usize], kind: TensorType, bytes: Vec<u8>) -> &mut Self {
         let dims = shape.iter().rev().map(|dim| *dim as u64).collect();
         self.tensors.push(GgufTensor { name: name.into(), dims, kind: kind.gguf_id(), offset: None, bytes });
         self
@@ -272,7 +266,8 @@ impl TinyModel {
             RopeScaling::Llama3 { .. } => {
                 let scaled = self.spec.config().rope;
                 let plain = crate::config::Rope { scaling: RopeScaling::None, ..scaled.clone() };
-                let (plain, scaled) = (plain.inverse_frequencies(self.spec.head_dim), scaled.inverse_frequencies(self.spec.head_dim));
+                let (plain, scaled) =
+                    (plain.inverse_frequencies(self.spec.head_dim), scaled.inverse_frequencies(self.spec.head_dim));
                 Some(plain.iter().zip(&scaled).map(|(plain, scaled)| plain / scaled).collect())
             }
             _ => None,
