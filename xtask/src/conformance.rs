@@ -4,8 +4,11 @@ pub(crate) mod licences;
 
 use crate::outcome::{Failure, Figures, Outcome};
 
-/// Every suite, in the order in which they run: a name to ask for it alone, and what runs it.
-const SUITES: &[(&str, fn() -> Outcome)] = &[("licences", licences::run)];
+/// A name to ask for it alone, and what runs it.
+type Suite = (&'static str, fn() -> Outcome);
+
+/// Every suite, in the order in which they run.
+const SUITES: &[Suite] = &[("licences", licences::run)];
 
 /// Runs the suites named, all of them when none is.
 pub(crate) fn run(names: &[String]) -> Outcome {

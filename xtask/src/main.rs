@@ -20,7 +20,10 @@ use std::process::ExitCode;
 
 use outcome::{Figures, Outcome};
 
-const CHORES: &[(&str, &str, fn(&[String]) -> Outcome)] = &[
+/// A name, what it does, and what does it with the arguments after the name.
+type Chore = (&'static str, &'static str, fn(&[String]) -> Outcome);
+
+const CHORES: &[Chore] = &[
     ("test", "every test of the workspace, and the doctests", suite::run),
     ("fuzz", "the mutation tests at full count, then a bounded libFuzzer run", fuzz::run),
     ("lint", "rooms, tidy, docs, rustfmt, clippy, rustdoc, licences", lint::run),
