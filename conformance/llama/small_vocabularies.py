@@ -82,7 +82,11 @@ def sentence_piece(texts):
             counts.update(escaped[at : at + length] for at in range(len(escaped) - length + 1))
     single = sorted(piece for piece in counts if len(piece) == 1 and piece.isprintable())
     kept = dice.sample(single, len(single) * 2 // 3)
-    longer = sorted(piece for piece, count in counts.items() if len(piece) > 1 and count > 2 and "\n" not in piece)
+    # No pieces that control tokens could be merged from: where the text is literal, llama.cpp would make them of it.
+    named = "<unk> <s> </s> <|im_start|> <|im_end|>"
+    longer = sorted(
+        piece for piece, count in counts.items() if len(piece) > 1 and count > 2 and "\n" not in piece and piece not in named
+    )
     kept += dice.sample(longer, 900)
     special = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL), ("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL)]
     user = [("\n" * n, USER) for n in (2, 3, 4, 7)] + [("▁▁▁▁", USER), ("[INST]", USER), ("<b>", USER), ("123", USER)]

@@ -48,7 +48,9 @@ def piece_of(vocab, token):
     count = llama_cpp.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, False)
     if count < 0:
         raise RuntimeError(f"token {token} is longer than {len(buffer)} bytes")
-    return buffer.raw[:count]
+    piece = buffer.raw[:count]
+    # Plain words that somebody added to a byte-level vocabulary: llama.cpp shows a complaint in their place.
+    return llama_cpp.llama_vocab_get_text(vocab, token) if piece.startswith(b"[UNK_BYTE_0x") else piece
 
 
 def main():

@@ -118,8 +118,8 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The same with defaults filled in and checked: as many kinds and scores as tokens, ids in range, end tokens known as
-    /// control tokens.
+    /// The same with defaults filled in and checked: as many kinds and scores as tokens, ids in range; tokens that end a text
+    /// or mark a gap to be filled known as control tokens.
     pub(super) fn settled(mut self) -> Result<Self, ModelError> {
         let bad = |key: &str, reason: String| ModelError::BadSetting { key: format!("tokenizer.ggml.{key}"), reason };
         let count = self.tokens.len();
@@ -153,7 +153,8 @@ impl Vocabulary {
         self.other_ends.retain(|id| (*id as usize) < count);
         for (name, kind) in self.tokens.iter().zip(&mut self.kinds) {
             let framed = name.starts_with("<|") || name.starts_with("<｜") || name.starts_with("<end_of");
-            if framed && END_NAMES.contains(&name.as_str()) {
+            let fill = name.starts_with("<|fim_") || name.starts_with("<｜fim▁");
+            if fill || (framed && END_NAMES.contains(&name.as_str())) {
                 *kind = TokenKind::Control;
             }
         }
