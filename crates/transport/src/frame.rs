@@ -35,10 +35,10 @@ mod limits;
 mod prefix;
 
 pub use decode::{Decoder, decode_all};
+pub(crate) use encode::warm;
 pub use encode::{Head, encode};
 pub use error::FrameError;
 pub use limits::{FrameLimits, MAX_ACTIVATION_BYTES};
-pub(crate) use encode::warm;
 pub(crate) use prefix::Prefix;
 
 /// The libp2p protocol name of a lane.

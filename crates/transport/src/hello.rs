@@ -53,7 +53,8 @@ pub fn parse(body: &[u8]) -> Result<Hello, FrameError> {
 /// The bytes of a reply: `None` accepts, a fault refuses and says why.
 pub(crate) fn encode_reply(fault: Option<&Fault>) -> Result<Vec<u8>, FrameError> {
     let Some(fault) = fault else { return framed(kind::REPLY, &[]) };
-    let told = Fault { message: shortened(&fault.message), hint: fault.hint.as_deref().map(shortened), ..fault.clone() };
+    let told =
+        Fault { message: shortened(&fault.message), hint: fault.hint.as_deref().map(shortened), ..fault.clone() };
     framed(kind::REPLY, &postcard::to_allocvec(&told).map_err(unreadable)?)
 }
 
@@ -89,11 +90,7 @@ fn announced_as(prefix: &[u8; PREFIX_BYTES], kind: u8, limit: usize) -> Result<u
 /// Reads a postcard value that takes up all of `body`.
 pub(crate) fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, FrameError> {
     let (value, rest) = postcard::take_from_bytes(body).map_err(unreadable)?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(FrameError::Content(format!("{} bytes are left over", rest.len())))
-    }
+    if rest.is_empty() { Ok(value) } else { Err(FrameError::Content(format!("{} bytes are left over", rest.len()))) }
 }
 
 pub(crate) fn unreadable(error: postcard::Error) -> FrameError {

@@ -206,11 +206,15 @@ impl Network {
         let (reply, answer) = oneshot::channel();
         let command = Command::Open { peer, connection, protocol, reply };
         self.inner.commands.send(command).await.map_err(|_| stopped())?;
-        let lost = |_| Fault::new(FaultCode::LinkLost, format!("the connection to {peer} closed before a stream opened"));
+        let lost =
+            |_| Fault::new(FaultCode::LinkLost, format!("the connection to {peer} closed before a stream opened"));
         answer.map_err(lost).await?
     }
 
     async fn dial_over(&self, peer: PeerId, addresses: &[String], over: Option<Transport>) -> Result<(), Fault> {
+        if self.is_stopped() {
+            return Err(stopped());
+        }
         if self.inner.peers.is_connected(&peer, over) {
             return Ok(());
         }

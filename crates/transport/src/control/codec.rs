@@ -36,7 +36,8 @@ pub(super) fn ping() -> Result<Bytes, FrameError> {
 
 /// The bytes that end a link and say why.
 pub(super) fn end(fault: &Fault) -> Result<Bytes, FrameError> {
-    let told = Fault { message: shortened(&fault.message), hint: fault.hint.as_deref().map(shortened), ..fault.clone() };
+    let told =
+        Fault { message: shortened(&fault.message), hint: fault.hint.as_deref().map(shortened), ..fault.clone() };
     framed(END, &postcard::to_allocvec(&told).map_err(unreadable)?)
 }
 

@@ -115,7 +115,12 @@ impl HubActor {
                 };
                 self.links.spawn(link.run(stream, added, self.options).in_current_span());
             }
-            Err(fault) => tracing::info!(%node, code = %fault.code, "a control link was refused: {}", fault.message),
+            Err(fault) => {
+                tracing::info!(%node, code = %fault.code, "a control link was refused: {}", fault.message);
+                if self.links.len() < 2 * self.options.max_links {
+                    self.links.spawn(async move { link::refuse(stream, &fault).await }.in_current_span());
+                }
+            }
         }
     }
 }

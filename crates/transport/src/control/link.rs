@@ -71,6 +71,20 @@ pub(super) fn start<In: DeserializeOwned + Send + 'static>(
     messages
 }
 
+/// Ends a link that never began, and says why.
+pub(super) async fn refuse(mut stream: Stream, fault: &Fault) {
+    let farewell = async {
+        if let Ok(bytes) = codec::end(fault) {
+            stream.write_all(&bytes).await?;
+        }
+        stream.close().await
+    };
+    match timeout(FAREWELL, farewell).await {
+        Ok(Ok(())) => {}
+        _ => tracing::debug!("the other side was not told why it is refused"),
+    }
+}
+
 struct Reader<In> {
     read: ReadHalf<Stream>,
     options: ControlOptions,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use computepool_core::{Activation, ActivationType, GenerationId, HopFrame};
 
 use super::{
-    ACTIVATION_HEAD, FLAG_SAMPLE, FrameError, GENERATION_BYTES, MAGIC, MAX_WARM_BYTES, PREFIX_BYTES, Prefix, TOKEN_BODY,
-    VERSION, kind,
+    ACTIVATION_HEAD, FLAG_SAMPLE, FrameError, GENERATION_BYTES, MAGIC, MAX_WARM_BYTES, PREFIX_BYTES, Prefix,
+    TOKEN_BODY, VERSION, kind,
 };
 
 const LONGEST: usize = PREFIX_BYTES + ACTIVATION_HEAD;

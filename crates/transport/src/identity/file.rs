@@ -83,7 +83,9 @@ fn create(path: &Path) -> Result<(), IdentityError> {
     let published = write_draft(&draft, &bytes).and_then(|()| publish(&draft, path));
     // After a rename there is nothing left to remove.
     match fs::remove_file(&draft) {
-        Err(error) if error.kind() != ErrorKind::NotFound => tracing::warn!(%error, "a draft identity file stays behind"),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(%error, "a draft identity file stays behind")
+        }
         _ => {}
     }
     published.map_err(io)

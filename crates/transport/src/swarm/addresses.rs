@@ -48,8 +48,10 @@ pub(super) fn dialable(peer: &PeerId, texts: &[String], over: Option<Transport>)
         return Err(match over {
             Some(transport) => Fault::new(FaultCode::LinkLost, format!("{peer} has no {transport} address")),
             None if texts.is_empty() => Fault::new(FaultCode::LinkLost, format!("no address of {peer} is known")),
-            None => Fault::new(FaultCode::InvalidRequest, format!("none of {peer}'s addresses can be dialled: {texts:?}"))
-                .hint("an address looks like /ip4/203.0.113.7/tcp/4001 or /ip4/203.0.113.7/udp/4001/quic-v1"),
+            None => {
+                Fault::new(FaultCode::InvalidRequest, format!("none of {peer}'s addresses can be dialled: {texts:?}"))
+                    .hint("an address looks like /ip4/203.0.113.7/tcp/4001 or /ip4/203.0.113.7/udp/4001/quic-v1")
+            }
         });
     }
     Ok(reached)
@@ -81,10 +83,10 @@ mod tests {
             "nonsense".to_owned(),
         ];
         let all = dialable(&peer, &texts, None).unwrap();
-        assert_eq!(all.iter().map(ToString::to_string).collect::<Vec<_>>(), [
-            "/ip4/127.0.0.1/tcp/1",
-            "/ip4/127.0.0.1/udp/2/quic-v1"
-        ]);
+        assert_eq!(
+            all.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/udp/2/quic-v1"]
+        );
         assert_eq!(dialable(&peer, &texts, Some(Transport::Quic)).unwrap(), all[1..]);
         assert_eq!(dialable(&peer, &texts[4..], None).unwrap_err().code, FaultCode::InvalidRequest);
         assert_eq!(dialable(&peer, &texts[1..2], Some(Transport::Tcp)).unwrap_err().code, FaultCode::LinkLost);

@@ -48,9 +48,7 @@ pub(super) fn build(identity: &Identity, options: &NetworkOptions) -> Result<Swa
         })
         .map_err(|error| failed("the behaviours", error.to_string()))?
         .with_swarm_config(|config| {
-            config
-                .with_idle_connection_timeout(options.idle_timeout)
-                .with_max_negotiating_inbound_streams(NEGOTIATING)
+            config.with_idle_connection_timeout(options.idle_timeout).with_max_negotiating_inbound_streams(NEGOTIATING)
         })
         .build();
     Ok(swarm)

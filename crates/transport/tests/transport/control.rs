@@ -248,8 +248,9 @@ async fn only_so_many_nodes_are_linked_and_dropping_the_events_ends_them() {
         linked.push(evil(&mut orchestrator).await);
     }
     let node = Node::start(Over::Tcp).await;
-    let (_sender, mut messages) = orchestrator.link(&node).await;
+    let (sender, mut messages) = orchestrator.link(&node).await;
     assert_eq!(soon(messages.next()).await, None, "one too many");
+    assert_eq!(sender.ended().unwrap().code, FaultCode::NoCapacity);
     let Orchestrator { node: _network, events, .. } = orchestrator;
     drop(events);
     for (_, _, stream) in &mut linked {

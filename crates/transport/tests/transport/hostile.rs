@@ -9,7 +9,10 @@ use futures::stream::BoxStream;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::Stream;
 
-use crate::support::{NOW_MS, Node, Over, RawPeer, TestClock, activation, new_identity, read_reply, sealed, soon, ticket, token, write};
+use crate::support::{
+    NOW_MS, Node, Over, Random, RawPeer, TestClock, activation, fuzz_cases, new_identity, read_reply, sealed, soon,
+    ticket, token, write,
+};
 
 /// A victim in the middle of a route, a well-behaved neighbour, and one that is not: both precede the victim, in
 /// two routes of the same orchestrator.
@@ -224,6 +227,45 @@ async fn a_frame_that_breaks_off_is_a_lost_link() {
     drop(stream);
     assert_eq!(soon(lane.frames.next()).await.unwrap().unwrap_err().code, FaultCode::LinkLost);
     scene.still_serves().await;
+}
+
+/// Whatever arrives on an open lane, the node lives, the lane ends by name or in order, and nothing stays behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mutated_frames_at_a_real_node_leave_it_serving_and_leak_nothing() {
+    let cases = fuzz_cases(400);
+    let mut scene = Scene::start(Over::Tcp).await;
+    let (head, payload) = frame::encode(&activation(0, 8)).unwrap();
+    let good = [&head[..], &payload[..]].concat();
+    let mut random = Random(0xD1B5_4A32_D192_ED03);
+    let (mut named, mut settled) = (0, 0);
+    for case in 0..cases {
+        if case == cases / 4 {
+            settled = resident_bytes();
+        }
+        let mut bytes = match random.below(3) {
+            0 => (0..random.below(2000)).map(|_| random.next() as u8).collect(),
+            _ => [good.clone(), good.clone()].concat(),
+        };
+        random.mutate(&mut bytes);
+        let (mut stream, mut lane) = scene.evil_lane().await;
+        // The node may have heard enough before all is written.
+        let _ = soon(stream.write_all(&bytes)).await;
+        let _ = soon(stream.close()).await;
+        while let Some(result) = soon(lane.frames.next()).await {
+            named += u64::from(result.is_err_and(|fault| !fault.message.is_empty()));
+        }
+    }
+    assert!(named > cases / 4, "only {named} of {cases} inputs were refused");
+    scene.still_serves().await;
+    let grown = resident_bytes().saturating_sub(settled);
+    assert!(grown < 48 << 20, "{cases} inputs cost {} MiB that stay", grown >> 20);
+}
+
+/// Memory this process holds; 0 where the system does not say.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

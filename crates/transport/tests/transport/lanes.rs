@@ -131,7 +131,8 @@ async fn neighbours_may_dial_each_other_in_the_same_instant() {
             )
         })
         .await;
-        soon(async { tokio::join!(at_exit.next(), at_exit.next(), at_entry.next()) }).await;
+        let forward: Vec<_> = soon(at_exit.by_ref().take(2).collect()).await;
+        assert_eq!((forward.len(), soon(at_entry.next()).await.unwrap().lane), (2, Lane::Return));
         drop((prefill, decode, back));
     }
 }
@@ -248,7 +249,8 @@ async fn a_node_that_goes_away_is_a_lost_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_answers_only_to_its_own_name_and_pings_are_measured() {
-    let (alice, bob, carol) = (Node::start(Over::Both).await, Node::start(Over::Both).await, Node::start(Over::Tcp).await);
+    let (alice, bob, carol) =
+        (Node::start(Over::Both).await, Node::start(Over::Both).await, Node::start(Over::Tcp).await);
     let wrong = soon(alice.network.dial(carol.id(), &bob.network.addresses())).await.unwrap_err();
     assert_eq!(wrong.code, FaultCode::LinkLost);
     assert!(alice.network.path(carol.id()).is_none());

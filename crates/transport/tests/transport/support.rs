@@ -17,23 +17,23 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
 
-pub const HIDDEN: u32 = 64;
-pub const NOW_MS: u64 = 1_800_000_000_000;
+pub(crate) const HIDDEN: u32 = 64;
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 
 /// Waits for something that should take milliseconds; the machine may be busy.
-pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what).await.expect("did not happen within 30 s")
 }
 
 #[derive(Debug)]
-pub struct TestClock(AtomicU64);
+pub(crate) struct TestClock(AtomicU64);
 
 impl TestClock {
-    pub fn at(ms: u64) -> Arc<Self> {
+    pub(crate) fn at(ms: u64) -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(ms)))
     }
 
-    pub fn set(&self, ms: u64) {
+    pub(crate) fn set(&self, ms: u64) {
         self.0.store(ms, Ordering::SeqCst);
     }
 }
@@ -46,13 +46,13 @@ impl Clock for TestClock {
 
 /// What a node listens on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Over {
+pub(crate) enum Over {
     Tcp,
     Quic,
     Both,
 }
 
-pub fn network_options(over: Over) -> NetworkOptions {
+pub(crate) fn network_options(over: Over) -> NetworkOptions {
     let mut options = NetworkOptions::loopback();
     match over {
         Over::Tcp => options.listen.truncate(1),
@@ -62,31 +62,30 @@ pub fn network_options(over: Over) -> NetworkOptions {
     options
 }
 
-/// A node of the network, with its key where the test can see it.
-pub struct Node {
-    pub identity: Identity,
-    pub keys: Keypair,
-    pub network: Network,
-    pub links: HopLinks,
+/// A node of the network.
+pub(crate) struct Node {
+    pub(crate) identity: Identity,
+    pub(crate) network: Network,
+    pub(crate) links: HopLinks,
 }
 
 impl Node {
-    pub async fn start(over: Over) -> Self {
+    pub(crate) async fn start(over: Over) -> Self {
         Self::start_with(over, LaneOptions::default()).await
     }
 
-    pub async fn start_with(over: Over, options: LaneOptions) -> Self {
-        let (identity, keys) = new_identity();
+    pub(crate) async fn start_with(over: Over, options: LaneOptions) -> Self {
+        let (identity, _) = new_identity();
         let network = Network::start(&identity, network_options(over)).await.unwrap();
         let links = HopLinks::new(network.clone(), options);
-        Self { identity, keys, network, links }
+        Self { identity, network, links }
     }
 
-    pub fn id(&self) -> &NodeId {
+    pub(crate) fn id(&self) -> &NodeId {
         self.identity.id()
     }
 
-    pub fn hop(&self, layers: std::ops::Range<u32>) -> RouteHop {
+    pub(crate) fn hop(&self, layers: std::ops::Range<u32>) -> RouteHop {
         RouteHop {
             node: self.id().clone(),
             layers: LayerRange::new(layers.start, layers.end).unwrap(),
@@ -94,7 +93,7 @@ impl Node {
         }
     }
 
-    pub async fn accept(
+    pub(crate) async fn accept(
         &self,
         issuer: &Identity,
         clock: &Arc<TestClock>,
@@ -106,7 +105,7 @@ impl Node {
 }
 
 /// An identity together with its libp2p key, taken from the file as any other libp2p program would.
-pub fn new_identity() -> (Identity, Keypair) {
+pub(crate) fn new_identity() -> (Identity, Keypair) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("identity.key");
     let identity = Identity::load_or_create(&path).unwrap();
@@ -114,7 +113,7 @@ pub fn new_identity() -> (Identity, Keypair) {
     (identity, keys)
 }
 
-pub fn ticket(hops: Vec<RouteHop>) -> RouteTicket {
+pub(crate) fn ticket(hops: Vec<RouteHop>) -> RouteTicket {
     RouteTicket {
         session: SessionId([7; 16]),
         model: ContentHash([1; 32]),
@@ -127,31 +126,31 @@ pub fn ticket(hops: Vec<RouteHop>) -> RouteTicket {
     }
 }
 
-pub fn sealed(ticket: &RouteTicket, issuer: &dyn Signer) -> SignedTicket {
+pub(crate) fn sealed(ticket: &RouteTicket, issuer: &dyn Signer) -> SignedTicket {
     SignedTicket::seal(ticket, issuer).unwrap()
 }
 
 /// `rows` positions from `position` on, whose numbers depend on both.
-pub fn activation(position: u32, rows: u32) -> HopFrame {
+pub(crate) fn activation(position: u32, rows: u32) -> HopFrame {
     let numbers = (0..rows * HIDDEN).map(|i| (i ^ position) as f32);
     let data: Vec<u8> = numbers.flat_map(f32::to_le_bytes).collect();
     let hidden = Activation::new(rows, HIDDEN, ActivationType::F32, Bytes::from(data)).unwrap();
     HopFrame::Activation { generation: GenerationId([9; 16]), position, sample: rows == 1, hidden }
 }
 
-pub fn token(position: u32) -> HopFrame {
+pub(crate) fn token(position: u32) -> HopFrame {
     HopFrame::Token { generation: GenerationId([9; 16]), position, id: position * 3 }
 }
 
 /// A peer that speaks libp2p but none of this crate's code.
-pub struct RawPeer {
+pub(crate) struct RawPeer {
     control: libp2p_stream::Control,
     driver: tokio::task::JoinHandle<()>,
 }
 
 impl RawPeer {
     /// Connects to `node` with the given key.
-    pub async fn connect(keys: Keypair, node: &Node) -> Self {
+    pub(crate) async fn connect(keys: Keypair, node: &Node) -> Self {
         let mut swarm = SwarmBuilder::with_existing_identity(keys)
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
@@ -179,7 +178,7 @@ impl RawPeer {
         Self { control, driver }
     }
 
-    pub async fn open(&mut self, node: &Node, protocol: &'static str) -> Stream {
+    pub(crate) async fn open(&mut self, node: &Node, protocol: &'static str) -> Stream {
         let peer: PeerId = node.id().as_str().parse().unwrap();
         soon(self.control.open_stream(peer, StreamProtocol::new(protocol))).await.unwrap()
     }
@@ -187,7 +186,7 @@ impl RawPeer {
 
 impl RawPeer {
     /// Streams that others open to it.
-    pub fn accept(&mut self, protocol: &'static str) -> libp2p_stream::IncomingStreams {
+    pub(crate) fn accept(&mut self, protocol: &'static str) -> libp2p_stream::IncomingStreams {
         self.control.accept(StreamProtocol::new(protocol)).unwrap()
     }
 }
@@ -198,13 +197,13 @@ impl Drop for RawPeer {
     }
 }
 
-pub async fn write(stream: &mut Stream, bytes: &[u8]) {
+pub(crate) async fn write(stream: &mut Stream, bytes: &[u8]) {
     soon(stream.write_all(bytes)).await.unwrap();
     soon(stream.flush()).await.unwrap();
 }
 
 /// Reads one frame of any kind: its kind and its body.
-pub async fn read_frame(stream: &mut Stream) -> std::io::Result<(u8, Vec<u8>)> {
+pub(crate) async fn read_frame(stream: &mut Stream) -> std::io::Result<(u8, Vec<u8>)> {
     let mut prefix = [0; 12];
     soon(stream.read_exact(&mut prefix)).await?;
     let length = u32::from_le_bytes(prefix[8..].try_into().unwrap());
@@ -215,8 +214,47 @@ pub async fn read_frame(stream: &mut Stream) -> std::io::Result<(u8, Vec<u8>)> {
 }
 
 /// Reads a reply: `None` accepts.
-pub async fn read_reply(stream: &mut Stream) -> Option<Fault> {
+pub(crate) async fn read_reply(stream: &mut Stream) -> Option<Fault> {
     let (kind, body) = read_frame(stream).await.unwrap();
     assert_eq!(kind, 17);
     if body.is_empty() { None } else { Some(postcard::from_bytes(&body).unwrap()) }
+}
+
+/// xorshift64*, seeded: a failure comes back on the next run.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number below `n`; 0 when `n` is 0.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+
+    /// Changes up to three places, mostly among the first 44 bytes, where the fields are.
+    pub(crate) fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..self.below(4) {
+            if bytes.is_empty() {
+                return;
+            }
+            let room = if self.below(3) > 0 { bytes.len().min(44) } else { bytes.len() };
+            let at = self.below(room);
+            match self.below(4) {
+                0 => bytes[at] = self.next() as u8,
+                1 => bytes[at] ^= 1 << self.below(8),
+                2 => bytes.truncate(at),
+                _ => bytes.insert(at, self.next() as u8),
+            }
+        }
+    }
+}
+
+/// How many mutated inputs to try: `COMPUTEPOOL_FUZZ_CASES`, or the given number.
+pub(crate) fn fuzz_cases(default: u64) -> u64 {
+    std::env::var("COMPUTEPOOL_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
