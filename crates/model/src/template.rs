@@ -23,8 +23,8 @@ use crate::error::shown;
 /// No longer template is compiled; known ones have at most 40 KB.
 pub const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 
-/// What one render may spend: some millions of instructions, or 512 MB of data.
-const FUEL: u64 = 8_000_000;
+/// What one render may spend: some millions of instructions, or 256 MB of data.
+const FUEL: u64 = 4_000_000;
 
 /// The template of a model without one that has ChatML's tokens.
 const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + \

@@ -1,4 +1,5 @@
 //! Text in, ids out, and back: tokenizers, chat templates and the streaming detokenizer.
+#![expect(clippy::unwrap_used, reason = "what tests are made of is unwrapped outside of test functions too")]
 
 #[path = "text/corpus.rs"]
 mod corpus;

@@ -23,14 +23,23 @@ pub(super) fn new(clock: Arc<dyn Clock>) -> Environment<'static> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
     });
     environment.add_function("strftime_now", move |format: String| {
-        moment::Moment::at(clock.now_ms()).format(&format).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
+        moment::Moment::at(clock.now_ms())
+            .format(&format)
+            .map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
     });
     environment.add_filter("tojson", to_json);
+    // Python's None is not iterable; templates ask this of `tools`.
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     environment
 }
 
 /// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`: keys in order, no HTML escapes.
-fn to_json(value: &Value, ensure_ascii: Option<bool>, indent: Option<Value>, arguments: Kwargs) -> Result<String, Error> {
+fn to_json(
+    value: &Value,
+    ensure_ascii: Option<bool>,
+    indent: Option<Value>,
+    arguments: Kwargs,
+) -> Result<String, Error> {
     if value.is_undefined() {
         return Err(Error::new(ErrorKind::UndefinedError, "an undefined value cannot be written as JSON"));
     }

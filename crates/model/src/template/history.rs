@@ -9,9 +9,11 @@ use super::json::Style;
 /// A copy of the messages with what templates trip over put right: every message has a role and a content, and the
 /// arguments of tool calls are objects and not JSON in a string. Parts other than text are refused.
 pub(super) fn checked(messages: &[Value]) -> Result<Vec<Value>, TemplateError> {
-    messages.iter().enumerate().map(|(index, message)| checked_message(message).map_err(|reason| {
-        TemplateError::BadMessage { index, reason }
-    })).collect()
+    messages
+        .iter()
+        .enumerate()
+        .map(|(index, message)| checked_message(message).map_err(|reason| TemplateError::BadMessage { index, reason }))
+        .collect()
 }
 
 fn checked_message(message: &Value) -> Result<Value, String> {
@@ -40,7 +42,9 @@ fn checked_message(message: &Value) -> Result<Value, String> {
     }
     let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
     for call in calls.into_iter().flatten() {
-        let Some(arguments) = call.get_mut("function").and_then(|function| function.get_mut("arguments")) else { continue };
+        let Some(arguments) = call.get_mut("function").and_then(|function| function.get_mut("arguments")) else {
+            continue;
+        };
         let parsed = arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
         if let Some(parsed @ Value::Object(_)) = parsed {
             *arguments = parsed;
@@ -120,9 +124,7 @@ fn put_calls_in_words(message: &mut Value) {
 /// Tells the model in words what tools there are and how to call them: in the system message, or, where the template
 /// shows none, in front of the user's first words.
 pub(super) fn describe_tools(messages: &mut Vec<Value>, tools: &[Value], system: bool) {
-    let mut text = String::from(
-        "You can call functions. These are available, one JSON description a line:\n<tools>\n",
-    );
+    let mut text = String::from("You can call functions. These are available, one JSON description a line:\n<tools>\n");
     for tool in tools {
         // The function itself, as clients wrap it in its type.
         let function = tool.get("function").unwrap_or(tool);
@@ -138,10 +140,10 @@ pub(super) fn describe_tools(messages: &mut Vec<Value>, tools: &[Value], system:
     match messages.iter_mut().find(|message| message["role"] == role) {
         Some(message) if system => message["content"] = format!("{}\n\n{text}", text_of(message)).into(),
         Some(message) => message["content"] = format!("{text}\n\n{}", text_of(message)).into(),
-        None => messages.insert(0, Value::Object(Map::from_iter([
-            ("role".to_owned(), role.into()),
-            ("content".to_owned(), text.into()),
-        ]))),
+        None => messages.insert(
+            0,
+            Value::Object(Map::from_iter([("role".to_owned(), role.into()), ("content".to_owned(), text.into())])),
+        ),
     }
 }
 

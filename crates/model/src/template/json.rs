@@ -141,10 +141,7 @@ mod tests {
             r#"{"b": [1, -2, 1.0, 1e+16, 1e-05, 0.1, 123456789.125, 1e+22, -0.0], "a": {"x": "é\u0001\"\\\n/<>&'", "e": [], "o": {}}, "n": null, "t": true}"#
         );
         let tight = Style { ascii: true, sorted: true, separators: (",".into(), ":".into()), ..plain };
-        assert_eq!(
-            tight.write(&serde_json::json!({"b": "é🦀", "a": 1})),
-            r#"{"a":1,"b":"\u00e9\ud83e\udd80"}"#
-        );
+        assert_eq!(tight.write(&serde_json::json!({"b": "é🦀", "a": 1})), r#"{"a":1,"b":"\u00e9\ud83e\udd80"}"#);
         let set_in = Style { indent: Some("  ".into()), separators: (",".into(), ": ".into()), ..Style::default() };
         assert_eq!(
             set_in.write(&serde_json::json!({"a": [1, {}], "b": []})),

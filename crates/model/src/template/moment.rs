@@ -3,7 +3,18 @@
 use std::fmt::Write;
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -137,7 +148,10 @@ mod tests {
         assert_eq!(shown(951_782_400), "Tuesday 29 February 2000 00:00:00 060");
         assert_eq!(shown(4_107_542_400), "Monday 01 March 2100 00:00:00 060");
         let moment = Moment::at(1_795_438_845_000);
-        assert_eq!(moment.format("%d %b %Y, %-d/%-m/%y, %I:%M %p, 100%%").unwrap(), "23 Nov 2026, 23/11/26, 01:00 PM, 100%");
+        assert_eq!(
+            moment.format("%d %b %Y, %-d/%-m/%y, %I:%M %p, 100%%").unwrap(),
+            "23 Nov 2026, 23/11/26, 01:00 PM, 100%"
+        );
         assert!(moment.format("%Q").is_err() && moment.format("%").is_err());
     }
 }

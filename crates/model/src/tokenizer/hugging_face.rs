@@ -129,7 +129,9 @@ fn parse(bytes: &[u8]) -> Result<tokenizers::Tokenizer, ModelError> {
     let highest = tokenizer.get_vocab(true).into_values().max();
     match highest {
         None => Err(bad("it has no tokens".into())),
-        Some(id) if id as usize >= MAX_TOKENS => Err(bad(format!("it has a token id {id}; at most {MAX_TOKENS} can be"))),
+        Some(id) if id as usize >= MAX_TOKENS => {
+            Err(bad(format!("it has a token id {id}; at most {MAX_TOKENS} can be")))
+        }
         Some(_) => Ok(tokenizer),
     }
 }

@@ -28,6 +28,18 @@ pub(super) trait Joins {
     fn join(&self, text: &[u8], left: &Symbol, right: &Symbol) -> Option<(Self::Rank, u32)>;
 }
 
+/// Two neighbours that may be joined; ordered by what goes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Offer<R> {
+    rank: R,
+    left: Reverse<u32>,
+    right: u32,
+    /// Bytes of both at the time of the offer.
+    len: u32,
+    /// What they become.
+    id: u32,
+}
+
 /// Symbols of one text, in a chain.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
@@ -51,8 +63,7 @@ impl Chain {
         for right in 1..self.symbols.len() as u32 {
             self.offer(joins, text, right - 1, right, &mut queue);
         }
-        while let Some((rank, Reverse(left), right, len, id)) = queue.pop() {
-            let _: J::Rank = rank;
+        while let Some(Offer { left: Reverse(left), right, len, id, .. }) = queue.pop() {
             let (l, r) = (self.symbols[left as usize], self.symbols[right as usize]);
             // An offer is stale once either side was joined to something else.
             if l.len == 0 || r.len == 0 || l.len + r.len != len {
@@ -71,17 +82,10 @@ impl Chain {
         self.symbols.into_iter().filter(|symbol| symbol.len > 0)
     }
 
-    fn offer<J: Joins>(
-        &self,
-        joins: &J,
-        text: &[u8],
-        left: u32,
-        right: u32,
-        queue: &mut BinaryHeap<(J::Rank, Reverse<u32>, u32, u32, u32)>,
-    ) {
+    fn offer<J: Joins>(&self, joins: &J, text: &[u8], left: u32, right: u32, queue: &mut BinaryHeap<Offer<J::Rank>>) {
         let (l, r) = (&self.symbols[left as usize], &self.symbols[right as usize]);
         if let Some((rank, id)) = joins.join(text, l, r) {
-            queue.push((rank, Reverse(left), right, l.len + r.len, id));
+            queue.push(Offer { rank, left: Reverse(left), right, len: l.len + r.len, id });
         }
     }
 }

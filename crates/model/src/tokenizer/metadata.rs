@@ -5,7 +5,8 @@ use crate::error::{ModelError, shown};
 use crate::gguf::{Metadata, Value, ValueType};
 
 /// Keys whose tokens end a turn, a message or a file.
-const OTHER_ENDS: [&str; 5] = ["eot_token_id", "eom_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"];
+const OTHER_ENDS: [&str; 5] =
+    ["eot_token_id", "eom_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"];
 
 impl Vocabulary {
     /// What the file says about its tokenizer. Other kinds than `gpt2` and `llama` are refused by name.
@@ -61,9 +62,10 @@ impl Keys<'_> {
     /// Refuses an array that is too long before it is copied out of the file.
     fn check_count(&self, key: &str, limit: usize) -> Result<(), ModelError> {
         match self.0.get(&Self::name(key))? {
-            Some(Value::Array(_, got)) if got > limit => {
-                Err(ModelError::BadSetting { key: Self::name(key), reason: format!("{got} entries; at most {limit} can be") })
-            }
+            Some(Value::Array(_, got)) if got > limit => Err(ModelError::BadSetting {
+                key: Self::name(key),
+                reason: format!("{got} entries; at most {limit} can be"),
+            }),
             _ => Ok(()),
         }
     }

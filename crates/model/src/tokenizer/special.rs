@@ -59,15 +59,13 @@ impl SpecialTokens {
 
 impl Finder {
     fn new(found: &[(u32, &str)], vocabulary: &Vocabulary) -> Result<Self, ModelError> {
-        let tokens = found.iter().map(|(id, name)| Named {
-            id: *id,
-            strips_right: vocabulary.strips_right(name),
-        });
+        let tokens = found.iter().map(|(id, name)| Named { id: *id, strips_right: vocabulary.strips_right(name) });
         let tokens = tokens.collect();
         if found.is_empty() {
             return Ok(Self { tokens, automaton: None });
         }
-        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(found.iter().map(|(_, name)| name));
+        let built =
+            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(found.iter().map(|(_, name)| name));
         let automaton = built.map_err(|error| ModelError::BadSetting {
             key: "tokenizer.ggml.tokens".into(),
             reason: format!("its control tokens cannot be searched for: {error}"),
@@ -83,7 +81,9 @@ impl Finder {
                 fragments.push(Fragment::Text(part));
             }
         };
-        while let Some(found) = self.automaton.as_ref().and_then(|automaton| automaton.find(Input::new(text).range(from..))) {
+        while let Some(found) =
+            self.automaton.as_ref().and_then(|automaton| automaton.find(Input::new(text).range(from..)))
+        {
             let token = &self.tokens[found.pattern().as_usize()];
             let before = &text[from..found.start()];
             push_text(&mut fragments, before);

@@ -107,11 +107,7 @@ pub(super) fn scheme(name: &str) -> Option<Scheme> {
             false,
             false,
         ),
-        "deepseek-coder" => (
-            &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", DEEPSEEK_CJK, r"\p{N}"],
-            false,
-            false,
-        ),
+        "deepseek-coder" => (&[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", DEEPSEEK_CJK, r"\p{N}"], false, false),
         "deepseek-v3" | "hunyuan-dense" | "joyai-llm" | "hy_v4" => {
             (&[r"\p{N}{1,3}", r"[\u{4E00}-\u{9FA5}\u{3040}-\u{309F}\u{30A0}-\u{30FF}]+", DEEPSEEK3], false, false)
         }
@@ -189,7 +185,8 @@ mod tests {
     #[test]
     fn every_piece_is_kept() {
         let text = " \u{3000}x…(y) 123\r\n\t\t語、が\u{85}a\u{301}🦀\n";
-        for name in ["default", "falcon", "deepseek-llm", "deepseek-coder", "deepseek-v3", "bloom", "viking", "qwen35"] {
+        for name in ["default", "falcon", "deepseek-llm", "deepseek-coder", "deepseek-v3", "bloom", "viking", "qwen35"]
+        {
             assert_eq!(words(name, text).concat(), text, "{name}");
         }
     }

@@ -84,7 +84,11 @@ fn a_folder_and_a_gguf_file_give_the_same_ids() {
 fn settings_beside_the_tokenizer_are_heeded() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "tokenizer.json", &tokenizer_json());
-    write(folder.path(), "special_tokens_map.json", &json!({"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}}));
+    write(
+        folder.path(),
+        "special_tokens_map.json",
+        &json!({"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}}),
+    );
     write(folder.path(), "generation_config.json", &json!({"eos_token_id": [7, 9]}));
     let templates = json!([
         {"name": "default", "template": "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"},

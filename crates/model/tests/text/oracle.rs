@@ -50,9 +50,11 @@ fn check(path: &Path, failures: &mut Vec<String>) {
     // llama.cpp makes an end token of any `</s>`, even where a vocabulary has it as a piece of HTML; and it does without
     // cases and marks beyond ASCII in the patterns of these two. Here the model's own tokenizer is followed.
     let wanted_ends = expected["ends"].as_array().unwrap();
-    let html_end = wanted_ends.iter().filter_map(Value::as_u64).map(|id| id as u32).find(|id| {
-        tokenizer.name(*id) == Some("</s>") && !tokenizer.ends().contains(id)
-    });
+    let html_end = wanted_ends
+        .iter()
+        .filter_map(Value::as_u64)
+        .map(|id| id as u32)
+        .find(|id| tokenizer.name(*id) == Some("</s>") && !tokenizer.ends().contains(id));
     let ascii_only = matches!(expected["pre"].as_str(), Some("tekken" | "gpt-4o"));
     if html_end.is_none() {
         compare("ends", json!(tokenizer.ends()), &expected["ends"]);

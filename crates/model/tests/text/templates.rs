@@ -18,7 +18,8 @@ impl Clock for Fixed {
 }
 
 fn compile(source: &str) -> Result<ChatTemplate, TemplateError> {
-    let source = TemplateSource { chat: Some(source), bos_token: "<s>", eos_token: "</s>", ..TemplateSource::default() };
+    let source =
+        TemplateSource { chat: Some(source), bos_token: "<s>", eos_token: "</s>", ..TemplateSource::default() };
     ChatTemplate::new(&source, Arc::new(Fixed))
 }
 
@@ -56,7 +57,8 @@ fn compare(path: &Path, failures: &mut Vec<String>) -> usize {
         let messages = chat["messages"].as_array().unwrap();
         let tools = chat["tools"].as_array().cloned().unwrap_or_default();
         // Where the template does not know tools, we say more than it does; where it breaks, anything goes.
-        if (template.tool_dialect() == ToolDialect::Described && !tools.is_empty()) || expected.get("failed").is_some() {
+        if (template.tool_dialect() == ToolDialect::Described && !tools.is_empty()) || expected.get("failed").is_some()
+        {
             continue;
         }
         compared += 1;
@@ -134,7 +136,9 @@ fn templates_without_tools_are_told_of_them_in_words() {
     let shown = render(&chatml, messages.clone(), json!([tool()])).unwrap();
     let (system, rest) = shown.split_once("<|im_end|>\n").unwrap();
     assert!(system.starts_with("<|im_start|>system\nYou can call functions."), "{system}");
-    assert!(system.contains("{\"name\": \"look\", \"description\": \"Looks.\", \"parameters\": {\"type\": \"object\"}}\n</tools>"));
+    assert!(system.contains(
+        "{\"name\": \"look\", \"description\": \"Looks.\", \"parameters\": {\"type\": \"object\"}}\n</tools>"
+    ));
     assert!(system.contains("<tool_call>\n{\"name\": "), "{system}");
     assert_eq!(
         rest,
@@ -151,7 +155,8 @@ fn templates_without_tools_are_told_of_them_in_words() {
     // A template that refuses system messages is told in the user's words.
     let refuses = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}\
         [{{ m.role }}]{{ m.content }}{% endfor %}";
-    let shown = render(&compile(refuses).unwrap(), json!([{"role": "user", "content": "hi"}]), json!([tool()])).unwrap();
+    let shown =
+        render(&compile(refuses).unwrap(), json!([{"role": "user", "content": "hi"}]), json!([tool()])).unwrap();
     assert!(shown.starts_with("[user]You can call functions.") && shown.ends_with("\n\nhi"), "{shown}");
 }
 
@@ -170,10 +175,12 @@ fn arguments_in_strings_reach_templates_as_objects() {
 
 #[test]
 fn contents_in_parts_are_given_as_the_template_takes_them() {
-    let message = json!([{"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}]);
+    let message =
+        json!([{"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}]);
     let texts = compile("{% for m in messages %}{{ m.content | upper }}{% endfor %}").unwrap();
     assert_eq!(render(&texts, message.clone(), json!([])).unwrap(), "ONE\nTWO");
-    let parts = compile("{% for m in messages %}{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endfor %}").unwrap();
+    let parts =
+        compile("{% for m in messages %}{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endfor %}").unwrap();
     assert_eq!(render(&parts, message.clone(), json!([])).unwrap(), "<one><two>");
     assert_eq!(render(&parts, json!([{"role": "user", "content": "one"}]), json!([])).unwrap(), "<one>");
     let both = compile(&own("gemma")).unwrap();
@@ -191,7 +198,11 @@ fn a_templates_own_words_reach_the_client() {
     let fault = Fault::from(render(&gemma, twice, json!([])).unwrap_err());
     assert_eq!(fault.code, FaultCode::InvalidRequest);
     assert_eq!(fault.message, "Conversation roles must alternate user/assistant");
-    for (bad, reason) in [(json!([1]), "not an object"), (json!([{"content": "x"}]), "no role"), (json!([{"role": "user", "content": 5}]), "neither text")] {
+    for (bad, reason) in [
+        (json!([1]), "not an object"),
+        (json!([{"content": "x"}]), "no role"),
+        (json!([{"role": "user", "content": 5}]), "neither text"),
+    ] {
         let fault = Fault::from(render(&gemma, bad, json!([])).unwrap_err());
         assert!(fault.code == FaultCode::InvalidRequest && fault.message.contains(reason), "{fault}");
     }
@@ -214,7 +225,8 @@ fn variables_of_the_request_are_seen_but_cannot_take_over() {
 
 #[test]
 fn templates_cannot_run_away() {
-    let doubling = "{% set ns = namespace(s='x') %}{% for i in range(90) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}";
+    let doubling =
+        "{% set ns = namespace(s='x') %}{% for i in range(90) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}";
     let loops = "{% for a in range(99999) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endfor %}";
     let deep = "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}";
     for source in [doubling, loops, deep] {
