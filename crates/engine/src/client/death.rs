@@ -15,27 +15,35 @@ const TOLD_LINES: usize = 3;
 /// Characters told of a line.
 const TOLD_CHARACTERS: usize = 200;
 
-/// The last lines of a process's standard error.
+/// What a process last said on its standard error.
 #[derive(Debug, Default)]
 pub(super) struct LastWords {
     lines: VecDeque<String>,
+    /// The first panic, which is the cause: where it was, and what it said.
+    panic: Option<[String; 2]>,
 }
 
 impl LastWords {
     pub(super) fn push(&mut self, line: String) {
+        match &mut self.panic {
+            None if line.contains("panicked at ") => self.panic = Some([shorten(&line), String::new()]),
+            // The message stands on the line below.
+            Some([_, message]) if message.is_empty() => *message = shorten(&line),
+            _ => {}
+        }
         if self.lines.len() == KEPT_LINES {
             self.lines.pop_front();
         }
         self.lines.push_back(line);
     }
 
-    /// The last lines that say something, backtraces left out.
+    /// The panic, or else the last lines that say something.
     fn told(&self) -> String {
-        let said = |line: &&String| {
-            let line = line.trim();
-            !line.is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE") && !line.starts_with("stack backtrace")
-        };
-        let mut told: Vec<String> = self.lines.iter().rev().filter(said).take(TOLD_LINES).map(|line| shorten(line)).collect();
+        if let Some([place, message]) = &self.panic {
+            return format!("{place} {message}");
+        }
+        let said = self.lines.iter().rev().filter(|line| !line.trim().is_empty());
+        let mut told: Vec<String> = said.take(TOLD_LINES).map(|line| shorten(line)).collect();
         told.reverse();
         told.join(" | ")
     }
@@ -149,12 +157,17 @@ mod tests {
         for number in 0..50 {
             words.push(format!("line {number}"));
         }
-        words.push("panicked: out of bounds".to_owned());
-        words.push("note: run with `RUST_BACKTRACE=1` environment variable".to_owned());
         words.push("  ".to_owned());
         let fault = Loss::Ended.fault(None, &words);
-        assert_eq!(fault.message, "the engine ended; it last said: line 48 | line 49 | panicked: out of bounds");
+        assert_eq!(fault.message, "the engine ended; it last said: line 47 | line 48 | line 49");
         assert_eq!(fault.code, FaultCode::EngineLost);
+        words.push("thread 'main' panicked at src/batch.rs:7:1:".to_owned());
+        words.push("index out of bounds".to_owned());
+        for number in 0..50 {
+            words.push(format!("  {number}: some::frame"));
+        }
+        let fault = Loss::Ended.fault(None, &words);
+        assert!(fault.message.ends_with("panicked at src/batch.rs:7:1: index out of bounds"), "{}", fault.message);
         assert_eq!(words.lines.len(), KEPT_LINES);
     }
 
