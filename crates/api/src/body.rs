@@ -50,7 +50,7 @@ async fn read(body: Body, limit: usize, announced: Option<usize>) -> Result<Vec<
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(&mut stream, limit).await);
     }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(64 * 1024));
     while let Some(chunk) = stream.next().await {
         let chunk: Bytes = chunk.map_err(|error| {
             ApiError::request(StatusCode::BAD_REQUEST, format!("the request body broke off: {error}"))

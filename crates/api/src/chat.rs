@@ -49,5 +49,5 @@ pub(crate) async fn chat_completions(
         let answer = answer::whole(&mut run, &asked.answer).await?;
         return Ok(Json(answer).into_response());
     }
-    Ok(sse::respond(&api.options, |sink| async move { answer::streamed(run, asked.answer, sink).await }))
+    Ok(sse::respond(&api, |sink| async move { answer::streamed(run, asked.answer, sink).await }))
 }

@@ -142,7 +142,7 @@ impl Keyring {
             let limits = key.limits.unwrap_or(options.key_limits);
             Some(Arc::new(Account::new(client, Some(key.digest), limits)))
         };
-        let local = || Some(Arc::new(Account::new(ClientId::new("local").ok()?, None, options.key_limits)));
+        let local = || Some(Arc::new(Account::new(ClientId::new("local").ok()?, None, options.local_limits)));
         Self {
             accounts: options.keys.iter().filter_map(known).collect(),
             local: options.keys.is_empty().then(local).flatten(),

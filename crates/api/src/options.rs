@@ -12,6 +12,8 @@ pub struct ApiOptions {
     pub keys: Vec<ApiKey>,
     /// What each client may do, unless its key says otherwise.
     pub key_limits: KeyLimits,
+    /// What the client `local` may do, where no keys are configured.
+    pub local_limits: KeyLimits,
     /// What one request may ask for.
     pub limits: RequestLimits,
     /// Tokens produced when a request names no limit and the context leaves room for more.
@@ -55,6 +57,7 @@ impl Default for ApiOptions {
         Self {
             keys: Vec::new(),
             key_limits: KeyLimits::default(),
+            local_limits: KeyLimits { per_minute: None, ..KeyLimits::default() },
             limits: RequestLimits::default(),
             default_max_tokens: 1024,
             body_timeout: Duration::from_secs(30),

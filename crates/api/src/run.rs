@@ -132,7 +132,6 @@ impl Run {
                 Err(fault) => {
                     self.answers.clear();
                     self.early.clear();
-                    self.metrics.failed(fault.code);
                     tracing::warn!(%fault, "a generation failed");
                     return Some(Err(fault));
                 }

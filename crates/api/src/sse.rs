@@ -1,7 +1,7 @@
 //! Server-sent events: one task writes, and is gone as soon as nobody reads.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -15,8 +15,9 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::Instrument;
 
-use crate::ApiOptions;
 use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::router::Api;
 
 /// Chunks that may wait for a slow reader.
 const QUEUE: usize = 16;
@@ -27,6 +28,7 @@ pub(crate) struct Gone;
 /// Where events go.
 pub(crate) struct EventSink {
     sender: Sender<Bytes>,
+    metrics: Arc<Metrics>,
     keep_alive: Duration,
     stalled: Duration,
 }
@@ -50,6 +52,7 @@ impl EventSink {
 
     /// Says that the stream breaks off, and why.
     pub(crate) async fn fail(&self, fault: Fault) -> Result<(), Gone> {
+        self.metrics.failed(fault.code);
         self.send(&ApiError::from(fault).body()).await
     }
 
@@ -72,13 +75,18 @@ impl EventSink {
 }
 
 /// A response whose events `write` sends. Its future is dropped when the client is gone.
-pub(crate) fn respond<W, F>(options: &ApiOptions, write: W) -> Response
+pub(crate) fn respond<W, F>(api: &Api, write: W) -> Response
 where
     W: FnOnce(EventSink) -> F,
     F: Future<Output = Result<(), Gone>> + Send + 'static,
 {
     let (sender, receiver) = channel(QUEUE);
-    let sink = EventSink { sender, keep_alive: options.keep_alive, stalled: options.stalled_client };
+    let sink = EventSink {
+        sender,
+        metrics: api.metrics.clone(),
+        keep_alive: api.options.keep_alive,
+        stalled: api.options.stalled_client,
+    };
     let writing = write(sink);
     let task = async move {
         if writing.await.is_err() {

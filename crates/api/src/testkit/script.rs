@@ -60,7 +60,8 @@ impl Script {
     /// What a model that answers questions would do: keeps to constraints, calls a tool where it must or where the
     /// prompt speaks of weather, and takes its time where the prompt says `slowly`.
     pub fn answer(request: &Generate, prompt: &str, dialect: ToolDialect) -> Self {
-        let question = prompt.to_lowercase();
+        // What the user said last; tools and earlier turns stand before it.
+        let question = prompt.rsplit("user\n").next().unwrap_or(prompt).to_lowercase();
         match &request.constraint {
             Some(Constraint::JsonObject) => Self::say("{\"answer\": \"yes\"}"),
             Some(Constraint::JsonSchema(schema)) => match serde_json::from_str::<Value>(schema).map(|s| example(&s)) {

