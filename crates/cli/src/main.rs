@@ -1,3 +1,56 @@
 //! `computepool`, the headless host.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line answers on its standard streams")]
 
-fn main() {}
+mod arguments;
+mod bench;
+mod chat;
+mod demo;
+mod endpoint;
+mod serve;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use computepool_core::Fault;
+
+use arguments::{Arguments, Task};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    computepool_app::logging::start(&arguments.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(arguments.task));
+    // Reading standard input blocks a thread of its own that nothing can wake.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            if let Some(hint) = &fault.hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the task did what was asked.
+async fn run(task: Task) -> Result<bool, Fault> {
+    match task {
+        Task::Demo(arguments) => demo::demo(arguments).await,
+        Task::Up(arguments) => demo::up(arguments).await,
+        Task::Node(arguments) => serve::node(arguments).await.map(|()| true),
+        Task::Orchestrator(arguments) => serve::orchestrator(arguments).await.map(|()| true),
+        Task::Chat(arguments) => chat::chat(arguments.options()?).await.map(|()| true),
+        Task::Models(arguments) => show::models(arguments).await.map(|()| true),
+        Task::Bench(arguments) => bench::bench(arguments).await,
+    }
+}

@@ -13,7 +13,7 @@ mod memory;
 mod outlet;
 mod stdio;
 
-pub use main::{main, DeviceReport, ProbeReport};
+pub use main::{DeviceReport, ProbeReport, main};
 
 use std::io::{Read, Write};
 use std::path::Path;

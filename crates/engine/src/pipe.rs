@@ -16,7 +16,7 @@
 mod frame;
 mod message;
 
-pub use frame::{decode, encode, read_blocking, read_message, HEADER_BYTES, MAGIC, MAX_FRAME_BYTES, VERSION};
+pub use frame::{HEADER_BYTES, MAGIC, MAX_FRAME_BYTES, VERSION, decode, encode, read_blocking, read_message};
 pub use message::{ChildMessage, DeviceChoice, EngineOptions, EngineStats, HostMessage};
 
 /// Why the other end could not be understood.

@@ -93,12 +93,7 @@ impl Sampler {
     /// A sampler for rows of `vocabulary` logits. `alternatives` as in [`Generate::logprobs`]; `prompt` may be empty
     /// where no repetition penalty is asked for. Refused with `invalid_request` when a parameter is out of range or a
     /// biased token or a prompt token is not in the vocabulary.
-    pub fn new(
-        sampling: &Sampling,
-        alternatives: Option<u8>,
-        prompt: &[u32],
-        vocabulary: u32,
-    ) -> Result<Self, Fault> {
+    pub fn new(sampling: &Sampling, alternatives: Option<u8>, prompt: &[u32], vocabulary: u32) -> Result<Self, Fault> {
         sampling.check()?;
         let refuse = |message| Err(Fault::new(FaultCode::InvalidRequest, message));
         if let Some(count) = alternatives.filter(|count| *count > MAX_ALTERNATIVES) {

@@ -1,10 +1,10 @@
 //! The reading end of the pipe.
 
 use std::io::Read;
-use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use crate::pipe::{read_blocking, HostMessage, PipeError};
+use crate::pipe::{HostMessage, PipeError, read_blocking};
 
 /// Messages that wait here; further ones wait in the pipe, and then in the host.
 pub(super) const QUEUE: usize = 64;

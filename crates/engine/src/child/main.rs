@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-use super::{run, stdio, Loader};
+use super::{Loader, run, stdio};
 use crate::pipe::DeviceChoice;
 
 /// A device that an engine executable can compute on.

@@ -1,6 +1,6 @@
 //! What this process uses.
 
-use sysinfo::{get_current_pid, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
 use crate::pipe::EngineStats;
 

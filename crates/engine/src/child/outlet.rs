@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::pipe::{encode, ChildMessage, PipeError};
+use crate::pipe::{ChildMessage, PipeError, encode};
 
 /// Frames are gathered up to about this many bytes before they are written.
 const GATHER: usize = 256 * 1024;

@@ -81,7 +81,9 @@ impl Loss {
             Self::Fatal(fault) => format!("the engine could not go on: {}", fault.message),
             Self::Misspoke(error) => format!("the engine said something that makes no sense: {error}"),
             Self::Silent(limit) => format!("the engine did not answer for {} s and was ended", limit.as_secs_f32()),
-            Self::SlowLoad(limit) => format!("the engine took longer than {} s to load and was ended", limit.as_secs_f32()),
+            Self::SlowLoad(limit) => {
+                format!("the engine took longer than {} s to load and was ended", limit.as_secs_f32())
+            }
             Self::NotStarted(error) => {
                 return Fault::new(FaultCode::EngineLost, format!("the engine could not be started: {error}"))
                     .hint("install ComputePool again, or build the whole workspace")

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use computepool_core::ports::EngineCommand;
 use computepool_core::{Fault, FaultCode, ShardSpec};
-use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::pipe::{encode, EngineOptions, HostMessage, MAX_FRAME_BYTES};
+use crate::pipe::{EngineOptions, HostMessage, MAX_FRAME_BYTES, encode};
 
 /// Frames that wait for the process; further ones make their senders wait.
 const FRAMES: usize = 64;
@@ -83,7 +83,12 @@ mod tests {
     fn step(bytes: u32) -> EngineCommand {
         let data = Bytes::from(vec![0; bytes as usize]);
         let hidden = Activation::new(1, bytes / 4, ActivationType::F32, data).unwrap();
-        EngineCommand::Step { generation: GenerationId([0; 16]), position: 0, sample: false, input: StepInput::Hidden(hidden) }
+        EngineCommand::Step {
+            generation: GenerationId([0; 16]),
+            position: 0,
+            sample: false,
+            input: StepInput::Hidden(hidden),
+        }
     }
 
     #[tokio::test]

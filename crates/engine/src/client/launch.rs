@@ -139,7 +139,9 @@ impl EngineLaunch {
                     }
                     tracing::info!("no CUDA device here: using the engine for processors");
                 }
-                Err(reason) => tracing::info!(reason, "the CUDA engine does not start here: using the one for processors"),
+                Err(reason) => {
+                    tracing::info!(reason, "the CUDA engine does not start here: using the one for processors")
+                }
             }
         }
         let plain = named(PLAIN);

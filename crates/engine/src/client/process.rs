@@ -12,12 +12,12 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{timeout, Instant};
+use tokio::time::{Instant, timeout};
 
 use super::death::{LastWords, Loss};
 use super::lane::{Frame, Lane};
 use super::launch::EngineLaunch;
-use crate::pipe::{read_message, ChildMessage, EngineStats, PipeError};
+use crate::pipe::{ChildMessage, EngineStats, PipeError, read_message};
 
 /// Bytes read from the pipe at once.
 const READ_BUFFER: usize = 256 * 1024;

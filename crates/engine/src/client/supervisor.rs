@@ -3,7 +3,7 @@
 use computepool_core::ports::EngineEvent;
 use computepool_core::{Fault, FaultCode, ShardInfo, ShardSpec};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, Instant};
+use tokio::time::{Instant, sleep};
 
 use super::death::{LastWords, Loss};
 use super::lane::Lane;
@@ -101,7 +101,8 @@ impl Supervisor {
                 (Err(fault), State::Idle)
             }
             Attempt::Interrupted(request) => {
-                let fault = Fault::new(FaultCode::Cancelled, "the engine was given something else to do while it was loading");
+                let fault =
+                    Fault::new(FaultCode::Cancelled, "the engine was given something else to do while it was loading");
                 let next = self.after(request);
                 (Err(fault), next)
             }
@@ -132,7 +133,8 @@ impl Supervisor {
     async fn recover(&mut self, spec: ShardSpec, deaths: u32, fault: Fault) -> State {
         let Some(delay) = self.launch.restart.delay(deaths) else {
             self.forget(EnginePhase::GivenUp);
-            let message = format!("the engine was lost {deaths} times in a row and is given up; last: {}", fault.message);
+            let message =
+                format!("the engine was lost {deaths} times in a row and is given up; last: {}", fault.message);
             tracing::error!("{message}");
             let hint = fault.hint.unwrap_or_else(|| "look at the log, then load the shard again".to_owned());
             self.emit(EngineEvent::Down { fault: Fault::new(FaultCode::EngineLost, message).hint(hint) }).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use computepool_core::ShardInfo;
 use tokio::sync::watch;
-use tokio::time::{interval, timeout, Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::death::Loss;
 use super::launch::Timing;

@@ -2,7 +2,7 @@
 
 use llguidance::Matcher;
 
-use super::{screen, ConstraintError};
+use super::{ConstraintError, screen};
 use crate::sampling::TokenMask;
 
 /// Where a token took the grammar.
@@ -19,22 +19,32 @@ pub struct ConstraintState {
     matcher: Matcher,
     /// The whole output is one JSON value.
     json: bool,
+    /// What may come next, where that is known already.
+    next: Option<TokenMask>,
 }
 
 impl ConstraintState {
-    pub(super) fn new(matcher: Matcher, json: bool) -> Self {
-        Self { matcher, json }
+    /// Begins; refused where no token may come first.
+    pub(super) fn start(mut matcher: Matcher, json: bool) -> Result<Self, ConstraintError> {
+        let first = matcher.compute_mask().map_err(|error| {
+            ConstraintError::Refused(format!("nothing fits it, or it is too complex ({})", screen::first_line(&error)))
+        })?;
+        Ok(Self { matcher, json, next: Some(TokenMask::new(first.into())) })
     }
 
     /// The tokens that may come next: once the grammar is complete, only those that end a text (none where the model has
     /// none). Costs about a millisecond for a large vocabulary, within [`super::limits`].
     pub fn mask(&mut self) -> Result<TokenMask, ConstraintError> {
+        if let Some(mask) = self.next.take() {
+            return Ok(mask);
+        }
         let allowed = self.matcher.compute_mask_or_eos().map_err(step)?;
         Ok(TokenMask::new(allowed.into()))
     }
 
     /// Takes the token that was chosen. JSON is complete as soon as its value is: no model is waited for to say so.
     pub fn accept(&mut self, id: u32) -> Result<Progress, ConstraintError> {
+        self.next = None;
         if self.matcher.is_stopped() && !self.matcher.is_error() {
             // Only an ending token can be meant.
             return Ok(Progress::Complete);

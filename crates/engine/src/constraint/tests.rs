@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::*;
 
 const END: u32 = 300;
@@ -46,7 +44,12 @@ fn accepts(grammar: &Grammar, constraint: &Constraint, text: &str) -> bool {
 fn any_json_object_and_nothing_else() {
     let grammar = Grammar::new(vocabulary());
     let object = Constraint::JsonObject;
-    for good in ["{}", r#"{"a":1}"#, r#"{"a": [1, 2.5e3, {"b": null}], "ü": "\n\u0001é"}"#, "{\n  \"a\": 1,\n  \"b\": {\n    \"c\": 2\n  }\n}"] {
+    for good in [
+        "{}",
+        r#"{"a":1}"#,
+        r#"{"a": [1, 2.5e3, {"b": null}], "ü": "\n\u0001é"}"#,
+        "{\n  \"a\": 1,\n  \"b\": {\n    \"c\": 2\n  }\n}",
+    ] {
         assert!(accepts(&grammar, &object, good), "{good}");
     }
     for bad in ["[1]", "1", r#"{"a" 1}"#, "{a:1}", "{,}", r#"{"a":01}"#, "{}}"] {
@@ -132,19 +135,18 @@ fn bad_grammars_are_refused_by_name_and_soon() {
     let grammar = Grammar::new(vocabulary());
     grammar.compile(&Constraint::JsonObject).unwrap();
     let wide = |n: usize| {
-        let fields: Vec<String> = (0..n).map(|i| format!(r#""k{i}":{{"type":"string","pattern":"^(a|b){{1,40}}c{i}$"}}"#)).collect();
+        let fields: Vec<String> =
+            (0..n).map(|i| format!(r#""k{i}":{{"type":"string","pattern":"^(a|b){{1,40}}c{i}$"}}"#)).collect();
         format!(r#"{{"type":"object","properties":{{{}}}}}"#, fields.join(","))
     };
     let any_of = |n: usize| {
         let either = r#"{"anyOf":[{"properties":{"a":{"type":"string"}}},{"properties":{"b":{"type":"integer"}}}]}"#;
         format!(r#"{{"type":"object","allOf":[{}]}}"#, vec![either; n].join(","))
     };
-    let nested = |n: usize| format!("{}{}{}", r#"{"type":"array","items":"#.repeat(n), r#"{"type":"null"}"#, "}".repeat(n));
-    // Some of these are sound and merely heavy: what counts is that each is settled within bounds, one way or the other.
+    let nested =
+        |n: usize| format!("{}{}{}", r#"{"type":"array","items":"#.repeat(n), r#"{"type":"null"}"#, "}".repeat(n));
+    // Some of these are sound and merely heavy: each is settled one way or the other, within bounds.
     let heavy = [
-        Constraint::JsonSchema(r##"{"$ref":"#"}"##.to_owned()),
-        Constraint::JsonSchema(r##"{"allOf":[{"$ref":"#"}]}"##.to_owned()),
-        Constraint::JsonSchema(r##"{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}"##.to_owned()),
         Constraint::JsonSchema(any_of(20)),
         Constraint::JsonSchema(wide(2_000)),
         Constraint::JsonSchema(nested(60)),
@@ -156,10 +158,9 @@ fn bad_grammars_are_refused_by_name_and_soon() {
         Constraint::Lark(format!("start: {}", vec!["\"a\"?"; 20_000].join(" "))),
     ];
     for constraint in &heavy {
-        let began = Instant::now();
-        let outcome = grammar.compile(constraint).and_then(|mut state| state.mask().map(|mask| mask.count()));
-        let text = format!("{constraint:?}");
-        println!("{:>6} ms  {:?}  {}", began.elapsed().as_millis(), outcome, &text[..text.len().min(80)]);
+        if let Err(error) = grammar.compile(constraint).and_then(|mut state| state.mask()) {
+            assert_eq!(Fault::from(error).code, FaultCode::BadGrammar);
+        }
     }
     let bad = [
         Constraint::JsonSchema("{".to_owned()),
@@ -167,6 +168,10 @@ fn bad_grammars_are_refused_by_name_and_soon() {
         Constraint::JsonSchema("[".repeat(100_000)),
         Constraint::JsonSchema(r#"{"type":"frog"}"#.to_owned()),
         Constraint::JsonSchema(format!("{{\"title\":\"{}\"}}", "x".repeat(MAX_GRAMMAR_BYTES))),
+        // These define themselves by themselves: no text fits them.
+        Constraint::JsonSchema(r##"{"$ref":"#"}"##.to_owned()),
+        Constraint::JsonSchema(r##"{"allOf":[{"$ref":"#"}]}"##.to_owned()),
+        Constraint::JsonSchema(r##"{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}"##.to_owned()),
         Constraint::Lark("start: nowhere".to_owned()),
         Constraint::Lark(String::new()),
         Constraint::Lark(format!("start: {}\"a\"{}", "(".repeat(30_000), ")".repeat(30_000))),

@@ -4,10 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use llguidance::earley::SlicedBiasComputer;
-use llguidance::{panic_utils, ParserFactory};
-use toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, INVALID_TOKEN};
+use llguidance::{ParserFactory, panic_utils};
+use toktrie::{ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 
-use super::{limits, screen, ConstraintError};
+use super::{ConstraintError, limits, screen};
 
 /// Longer tokens are never allowed under a grammar: the trie has a bounded depth.
 const MAX_TOKEN_BYTES: usize = 512;

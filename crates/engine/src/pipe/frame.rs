@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::PipeError;

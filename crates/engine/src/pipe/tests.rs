@@ -2,7 +2,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use computepool_core::ports::{EngineCommand, EngineEvent, StepInput};
-use computepool_core::{Activation, ActivationType, ContentHash, Fault, FaultCode, GenerationId, LayerRange, ShardSpec};
+use computepool_core::{
+    Activation, ActivationType, ContentHash, Fault, FaultCode, GenerationId, LayerRange, ShardSpec,
+};
 
 use super::*;
 

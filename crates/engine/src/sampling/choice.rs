@@ -2,9 +2,9 @@
 
 use computepool_core::Sampling;
 
-use super::number::{exp, uniform};
-use super::select::{largest, maximum, rank, Ranked};
 use super::SamplingError;
+use super::number::{exp, uniform};
+use super::select::{Ranked, largest, maximum, rank};
 
 /// The token for `position`, by the rules of [`super`].
 pub(super) fn choose(logits: &[f32], sampling: &Sampling, position: u32) -> Result<u32, SamplingError> {

@@ -4,17 +4,12 @@ use std::collections::HashMap;
 
 use computepool_core::Sampling;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    /// Times in the output.
-    output: u32,
-}
-
 /// The tokens of prompt and output. Empty, and kept empty, where no penalty is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     active: bool,
-    seen: HashMap<u32, Seen>,
+    /// How often each stands in the output; 0 for those of the prompt alone.
+    seen: HashMap<u32, u32>,
 }
 
 impl History {
@@ -23,21 +18,21 @@ impl History {
         let repetition = sampling.repetition_penalty != 1.0;
         let active = repetition || sampling.presence_penalty != 0.0 || sampling.frequency_penalty != 0.0;
         let prompt = if repetition { prompt } else { &[] };
-        Self { active, seen: prompt.iter().map(|id| (*id, Seen::default())).collect() }
+        Self { active, seen: prompt.iter().map(|id| (*id, 0)).collect() }
     }
 
     /// Adds a token of the output.
     pub fn push(&mut self, id: u32) {
         if self.active {
-            let seen = self.seen.entry(id).or_default();
-            seen.output = seen.output.saturating_add(1);
+            let times = self.seen.entry(id).or_default();
+            *times = times.saturating_add(1);
         }
     }
 
     /// Applies the penalties as [`Sampling`] defines them. Each token's logit is changed by itself, so the order in which
     /// they are visited does not matter.
     pub fn penalise(&self, logits: &mut [f32], sampling: &Sampling) {
-        for (id, seen) in &self.seen {
+        for (id, times) in &self.seen {
             let Some(logit) = logits.get_mut(*id as usize) else { continue };
             if sampling.repetition_penalty != 1.0 {
                 if *logit > 0.0 {
@@ -46,8 +41,8 @@ impl History {
                     *logit *= sampling.repetition_penalty;
                 }
             }
-            if seen.output > 0 {
-                *logit -= sampling.frequency_penalty * seen.output as f32;
+            if *times > 0 {
+                *logit -= sampling.frequency_penalty * *times as f32;
                 *logit -= sampling.presence_penalty;
             }
             *logit = logit.clamp(f32::MIN, f32::MAX);
@@ -61,12 +56,8 @@ mod tests {
 
     #[test]
     fn penalties_match_a_calculation_by_hand() {
-        let sampling = Sampling {
-            repetition_penalty: 2.0,
-            presence_penalty: 0.5,
-            frequency_penalty: 0.25,
-            ..Sampling::default()
-        };
+        let sampling =
+            Sampling { repetition_penalty: 2.0, presence_penalty: 0.5, frequency_penalty: 0.25, ..Sampling::default() };
         let mut history = History::new(&sampling, &[0, 1, 0]);
         history.push(1);
         history.push(3);

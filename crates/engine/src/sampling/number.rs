@@ -48,7 +48,9 @@ mod tests {
     #[test]
     fn uniforms_never_change() {
         // With seed 0, `mix(0) = 0`: the published outputs of SplitMix64 started at 0.
-        for (position, output) in [0xE220_A839_7B1D_CDAFu64, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F].iter().enumerate() {
+        for (position, output) in
+            [0xE220_A839_7B1D_CDAFu64, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F].iter().enumerate()
+        {
             assert_eq!(uniform(0, position as u32), (output >> 11) as f64 / (1u64 << 53) as f64);
         }
         assert_eq!(uniform(42, 7).to_bits(), uniform(42, 7).to_bits());

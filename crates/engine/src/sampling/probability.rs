@@ -2,9 +2,9 @@
 
 use computepool_core::{AlternativeToken, TokenLogprob};
 
+use super::SamplingError;
 use super::number::exp;
 use super::select::{largest, maximum};
-use super::SamplingError;
 
 /// Refuses a row with a NaN or an infinity in it.
 pub(super) fn check_finite(logits: &[f32], position: u32) -> Result<(), SamplingError> {

@@ -100,7 +100,9 @@ fn extremes_neither_panic_nor_leave_the_kept_set() {
     logits[400] = f32::MIN;
     logits[401] = -1e30;
     for temperature in [0.0, 1e-38, 1.0, 100.0] {
-        for (top_k, top_p, min_p) in [(0, 1.0, 0.0), (5, 1.0, 0.0), (0, 0.9, 0.0), (5, 0.9, 1.0), (u32::MAX, 1e-30, 0.5)] {
+        for (top_k, top_p, min_p) in
+            [(0, 1.0, 0.0), (5, 1.0, 0.0), (0, 0.9, 0.0), (5, 0.9, 1.0), (u32::MAX, 1e-30, 0.5)]
+        {
             let sampling = Sampling { temperature, top_k, top_p, min_p, ..Sampling::default() };
             assert_eq!(choose(&logits, &sampling, 3), Ok(401), "{sampling:?}");
         }
@@ -116,7 +118,8 @@ fn extremes_neither_panic_nor_leave_the_kept_set() {
 #[test]
 fn a_nucleus_of_a_large_vocabulary_is_the_sorted_one() {
     // A long flat tail behind a few peaks: the nucleus reaches into the tail.
-    let logits: Vec<f32> = (0..50_000u32).map(|id| (uniform(1, id) as f32) * 4.0 + if id % 9_973 == 5 { 9.0 } else { 0.0 }).collect();
+    let logits: Vec<f32> =
+        (0..50_000u32).map(|id| (uniform(1, id) as f32) * 4.0 + if id % 9_973 == 5 { 9.0 } else { 0.0 }).collect();
     let max = maximum(&logits);
     let weight = Weight { max: f64::from(max), temperature: 0.8 };
     for top_p in [0.05f32, 0.5, 0.9, 0.999] {

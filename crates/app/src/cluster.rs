@@ -1,0 +1,180 @@
+//! An orchestrator and its nodes as separate processes on one machine.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use computepool_core::ports::{NetworkStatus, ShardPhase};
+use computepool_core::{Fault, FaultCode, LayerRange};
+
+use crate::node::NodeAddress;
+use crate::orchestrator::OrchestratorAddress;
+use crate::supervised::Supervised;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// The `computepool` executable; the engines lie beside it.
+    pub program: PathBuf,
+    /// The model, as `PATH` or `ID=PATH`.
+    pub model: String,
+    /// How many nodes, one shard each.
+    pub shards: usize,
+    /// Processor threads for each engine.
+    pub threads: u32,
+    /// Bytes of KV for each shard.
+    pub kv_bytes: u64,
+    /// The longest sequence served, in tokens.
+    pub max_context: u32,
+    /// Where the HTTP face listens.
+    pub api: String,
+    /// Further arguments for the orchestrator.
+    pub orchestrator_arguments: Vec<String>,
+    /// Where logs go.
+    pub logs: PathBuf,
+}
+
+/// How long the shards may take to load.
+const LOAD: Duration = Duration::from_secs(120);
+
+/// The processes.
+pub struct Cluster {
+    orchestrator: Supervised,
+    address: OrchestratorAddress,
+    nodes: Nodes,
+}
+
+/// Node processes that were started for an orchestrator.
+pub struct Nodes(Vec<Supervised>);
+
+impl Nodes {
+    /// Starts `count` nodes that look for the orchestrator at `addresses`.
+    pub async fn start(settings: &ClusterSettings, addresses: &[String]) -> Result<Self, Fault> {
+        let mut nodes = Self(Vec::new());
+        for index in 0..settings.shards {
+            nodes.add(settings, addresses, &format!("node-{}", index + 1), None).await?;
+        }
+        Ok(nodes)
+    }
+
+    /// Starts one more node.
+    pub async fn add(
+        &mut self,
+        settings: &ClusterSettings,
+        addresses: &[String],
+        name: &str,
+        layers: Option<LayerRange>,
+    ) -> Result<NodeAddress, Fault> {
+        let mut arguments = to_strings(&["node", "--supervised", "--ephemeral", "--loopback", "--name", name]);
+        arguments.extend(["--models".to_owned(), settings.model.clone()]);
+        arguments.extend(["--threads".to_owned(), settings.threads.to_string()]);
+        for address in addresses {
+            arguments.extend(["--orchestrator".to_owned(), address.clone()]);
+        }
+        if let Some(layers) = layers {
+            arguments.extend(["--layers".to_owned(), layers.to_string()]);
+        }
+        let log = log_path(&settings.logs, name);
+        let (process, address) = Supervised::start(name, &settings.program, &arguments, &log).await?;
+        self.0.push(process);
+        Ok(address)
+    }
+
+    /// The processes, in the order they were started.
+    pub fn processes(&mut self) -> &mut [Supervised] {
+        &mut self.0
+    }
+
+    /// Asks every node to leave; `false` if one of them had to be ended.
+    pub async fn leave(self) -> bool {
+        let left = futures::future::join_all(self.0.into_iter().map(Supervised::leave)).await;
+        left.into_iter().all(|left| left)
+    }
+}
+
+fn to_strings(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&argument| argument.to_owned()).collect()
+}
+
+fn log_path(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.log"))
+}
+
+impl Cluster {
+    /// Starts the orchestrator, then the nodes.
+    pub async fn start(settings: &ClusterSettings) -> Result<Self, Fault> {
+        crate::paths::make_folder(&settings.logs)?;
+        let mut arguments = to_strings(&["orchestrator", "--supervised", "--ephemeral", "--loopback"]);
+        arguments.extend(["--api".to_owned(), settings.api.clone(), "--model".to_owned(), settings.model.clone()]);
+        arguments.extend(["--shards".to_owned(), settings.shards.to_string()]);
+        arguments.extend(["--kv-mb".to_owned(), (settings.kv_bytes >> 20).to_string()]);
+        arguments.extend(["--context".to_owned(), settings.max_context.to_string()]);
+        arguments.extend(settings.orchestrator_arguments.iter().cloned());
+        let log = log_path(&settings.logs, "orchestrator");
+        let (orchestrator, address): (_, OrchestratorAddress) =
+            Supervised::start("orchestrator", &settings.program, &arguments, &log).await?;
+        let nodes = Nodes::start(settings, &address.addresses).await?;
+        Ok(Self { orchestrator, address, nodes })
+    }
+
+    /// Base address of the HTTP face.
+    pub fn api(&self) -> &str {
+        self.address.api.as_deref().unwrap_or_default()
+    }
+
+    /// The orchestrator's addresses.
+    pub fn address(&self) -> &OrchestratorAddress {
+        &self.address
+    }
+
+    /// The nodes.
+    pub fn nodes(&mut self) -> &mut Nodes {
+        &mut self.nodes
+    }
+
+    fn processes(&mut self) -> impl Iterator<Item = &mut Supervised> {
+        std::iter::once(&mut self.orchestrator).chain(&mut self.nodes.0)
+    }
+
+    /// The name of a process that has ended by itself, if there is one.
+    pub fn ended(&mut self) -> Option<String> {
+        self.processes().find_map(|process| process.has_ended().then(|| process.name().to_owned()))
+    }
+
+    /// Waits until a complete route serves the model, telling `changed` of every change on the way.
+    pub async fn ready(&mut self, mut changed: impl FnMut(&NetworkStatus)) -> Result<NetworkStatus, Fault> {
+        let url = format!("{}/network", self.api());
+        let deadline = Instant::now() + LOAD;
+        let mut last = NetworkStatus::default();
+        loop {
+            if let Ok(response) = reqwest::get(&url).await
+                && let Ok(status) = response.json::<NetworkStatus>().await
+            {
+                if status != last {
+                    changed(&status);
+                    last = status.clone();
+                }
+                let ready = status.nodes.iter().filter(|node| node.phase == ShardPhase::Ready).count();
+                if ready == self.nodes.0.len() {
+                    return Ok(status);
+                }
+            }
+            if let Some(process) = self.processes().find_map(|process| process.has_ended().then_some(process)) {
+                let what = format!("{} ended:\n{}", process.name(), process.last_log_lines());
+                return Err(Fault::new(FaultCode::NodeLost, what));
+            }
+            if Instant::now() > deadline {
+                let reasons: String =
+                    last.nodes.iter().map(|node| format!("\n{}: {:?}, {}", node.name, node.phase, node.reason)).collect();
+                return Err(Fault::new(FaultCode::NoRoute, format!("the shards were not ready in time{reasons}")));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Lets everything finish and leave; `false` if a process had to be ended.
+    pub async fn leave(self) -> bool {
+        let orchestrator = self.orchestrator.leave().await;
+        let nodes = self.nodes.leave().await;
+        orchestrator && nodes
+    }
+}

@@ -1,0 +1,275 @@
+//! A node: its engine, its lanes, and its link to the orchestrator, kept up for as long as it runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use computepool_core::control::{CONTROL_VERSION, NodeMessage};
+use computepool_core::ports::{Engine, IncomingLane, SystemClock};
+use computepool_core::{Fault, FaultCode, LayerRange, NodeId};
+use computepool_engine::client::{EngineClient, EngineLaunch, EngineSnapshot};
+use computepool_engine::pipe::DeviceChoice;
+use computepool_model::catalogue::ModelSource;
+use computepool_node::{ExitReason, Feed, Node, NodeOptions, NodeParts, SharedEngine};
+use computepool_transport::control::{ControlClient, ControlOptions, ControlSender};
+use computepool_transport::lanes::{AcceptLimits, HopLinks, LaneOptions};
+use computepool_transport::{Identity, Network, NetworkOptions, PeerVerifier};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::models;
+use crate::orchestrator::identity;
+
+/// How a node is set up.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// What its owner calls it.
+    pub name: String,
+    /// Where its identity is kept; `None` makes one for this run.
+    pub identity: Option<PathBuf>,
+    /// Where neighbours reach it, as multiaddresses.
+    pub listen: Vec<String>,
+    /// The orchestrator's multiaddresses, each ending in `/p2p/ID`.
+    pub orchestrator: Vec<String>,
+    /// The models on its disk.
+    pub models: Vec<ModelSource>,
+    /// The only layers it will serve, where its owner insists.
+    pub layers: Option<LayerRange>,
+    /// Bytes it offers for weights and KV; `None` offers half of the machine's memory.
+    pub memory_bytes: Option<u64>,
+    /// Processor threads for the engine.
+    pub threads: u32,
+    /// The folder the engine executables are in; `None` is that of this program.
+    pub engines: Option<PathBuf>,
+}
+
+/// How a running node is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeAddress {
+    /// Its peer id.
+    pub node: NodeId,
+    /// Multiaddresses it listens on.
+    pub addresses: Vec<String>,
+}
+
+/// A running node.
+pub struct RunningNode {
+    address: NodeAddress,
+    network: Network,
+    engine: Arc<EngineClient>,
+    leaving: CancellationToken,
+    keeper: tokio::task::JoinHandle<()>,
+}
+
+/// What is offered where the system does not say how much memory it has.
+const FALLBACK_MEMORY: u64 = 2 << 30;
+
+/// The wait before the orchestrator is tried again; doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+impl RunningNode {
+    /// Starts one. It keeps trying to reach its orchestrator until it is told to leave.
+    pub async fn start(settings: NodeSettings) -> Result<Self, Fault> {
+        let (issuer, addresses) = orchestrator(&settings.orchestrator)?;
+        let identity = identity(settings.identity.as_deref())?;
+        let catalogue = models::scan(settings.models.clone()).await?;
+        if catalogue.entries().is_empty() {
+            return Err(Fault::new(FaultCode::ModelNotFound, "this node has no model on its disk")
+                .hint("name a GGUF file, a Hugging Face folder, or a folder of such with --models"));
+        }
+        let engines = match settings.engines.clone() {
+            Some(folder) => folder,
+            None => own_folder()?,
+        };
+        let chosen = EngineLaunch::choose(&engines).await?;
+        let device = chosen.devices.first().map(|report| report.device).unwrap_or(DeviceChoice::Cpu);
+        let launch = EngineLaunch {
+            threads: settings.threads,
+            device,
+            ..EngineLaunch::new(chosen.executable, models::lookup(&catalogue))
+        };
+        let (engine, events) = EngineClient::start(launch);
+        let options = NetworkOptions { listen: settings.listen.clone(), ..Default::default() };
+        let network = Network::start(&identity, options).await?;
+        let links = HopLinks::new(network.clone(), LaneOptions::default());
+        let lanes = links.accept(issuer.clone(), Arc::new(SystemClock), AcceptLimits::default()).await?;
+        let address = NodeAddress { node: network.node().clone(), addresses: network.addresses() };
+        let leaving = CancellationToken::new();
+        let keeper = Keeper {
+            identity: Arc::new(identity),
+            issuer,
+            addresses,
+            network: network.clone(),
+            engine: SharedEngine::new(engine.clone(), events),
+            links: Arc::new(links),
+            lanes: Feed::new(lanes),
+            hello: NodeMessage::Hello {
+                version: CONTROL_VERSION,
+                name: settings.name,
+                addresses: address.addresses.clone(),
+                models: catalogue.entries().iter().map(|entry| entry.summary.clone()).collect(),
+                memory_bytes: settings.memory_bytes.unwrap_or_else(half_the_memory),
+                layers: settings.layers,
+            },
+            leaving: leaving.clone(),
+        };
+        Ok(Self { address, network, engine, leaving, keeper: tokio::spawn(keeper.run()) })
+    }
+
+    /// How it is known.
+    pub fn address(&self) -> &NodeAddress {
+        &self.address
+    }
+
+    /// What its engine process uses.
+    pub fn engine(&self) -> watch::Receiver<EngineSnapshot> {
+        self.engine.snapshot()
+    }
+
+    /// Waits until the node has ended by itself: its orchestrator dismissed it, or its engine is gone.
+    pub async fn ended(&mut self) {
+        (&mut self.keeper).await.ok();
+    }
+
+    /// Finishes what runs and stops.
+    pub async fn leave(mut self) {
+        self.leaving.cancel();
+        if !self.keeper.is_finished() {
+            (&mut self.keeper).await.ok();
+        }
+        self.engine.stop().await;
+        self.network.shutdown().await;
+    }
+}
+
+/// Keeps one node after another running around the same engine, as the link to the orchestrator comes and goes.
+struct Keeper {
+    identity: Arc<Identity>,
+    issuer: NodeId,
+    addresses: Vec<String>,
+    network: Network,
+    engine: Arc<SharedEngine>,
+    links: Arc<HopLinks>,
+    lanes: Feed<IncomingLane>,
+    hello: NodeMessage,
+    leaving: CancellationToken,
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let options = ControlOptions::default();
+            let connect = ControlClient::connect(&self.network, &self.issuer, &self.addresses, options);
+            match self.leaving.run_until_cancelled(connect).await {
+                None => return,
+                Some(Ok((sender, messages))) => {
+                    pause = FIRST_PAUSE;
+                    tracing::info!(orchestrator = %self.issuer, "linked to the orchestrator");
+                    match self.serve(sender, messages).await {
+                        ExitReason::ControlLost | ExitReason::ControlStalled => {}
+                        reason => {
+                            tracing::info!(%reason, "the node has ended");
+                            return;
+                        }
+                    }
+                }
+                Some(Err(fault)) => tracing::warn!(%fault, "the orchestrator cannot be reached; trying again"),
+            }
+            if self.leaving.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn serve(
+        &self,
+        sender: ControlSender,
+        control_in: futures::stream::BoxStream<'static, computepool_core::control::OrchestratorMessage>,
+    ) -> ExitReason {
+        let (control_out, queue) = mpsc::channel(256);
+        let forward = tokio::spawn(forward(queue, sender));
+        let mut node = Node::start(NodeParts {
+            identity: self.identity.clone(),
+            verifier: Arc::new(PeerVerifier),
+            clock: Arc::new(SystemClock),
+            issuer: self.issuer.clone(),
+            engine: self.engine.clone(),
+            links: self.links.clone(),
+            lanes: self.lanes.clone(),
+            control_out,
+            control_in,
+            hello: self.hello.clone(),
+            options: NodeOptions::default(),
+        });
+        let reason = tokio::select! {
+            reason = node.wait() => reason,
+            () = self.leaving.cancelled() => node.shutdown().await,
+        };
+        forward.await.ok();
+        reason
+    }
+}
+
+/// Writes what a node says onto its control link.
+async fn forward(mut queue: mpsc::Receiver<NodeMessage>, sender: ControlSender) {
+    while let Some(message) = queue.recv().await {
+        if let Err(fault) = sender.send(&message).await {
+            tracing::debug!(%fault, "the control link ended");
+            return;
+        }
+    }
+}
+
+/// Splits `…/p2p/ID` addresses into the one id they must share and the addresses to dial.
+fn orchestrator(addresses: &[String]) -> Result<(NodeId, Vec<String>), Fault> {
+    let bad = |what: String| {
+        Fault::new(FaultCode::InvalidRequest, what)
+            .hint("an orchestrator's address looks like /ip4/203.0.113.7/tcp/4001/p2p/12D3Koo…")
+    };
+    let mut found: Option<NodeId> = None;
+    let mut dial = Vec::new();
+    for address in addresses {
+        let (place, id) = address.rsplit_once("/p2p/").ok_or_else(|| bad(format!("{address} names no peer id")))?;
+        let id = NodeId::new(id)?;
+        if found.as_ref().is_some_and(|other| other != &id) {
+            return Err(bad("the addresses name different orchestrators".to_owned()));
+        }
+        found = Some(id);
+        dial.push(place.to_owned());
+    }
+    found.map(|id| (id, dial)).ok_or_else(|| bad("no orchestrator was named".to_owned()))
+}
+
+fn own_folder() -> Result<PathBuf, Fault> {
+    let failed = |error| Fault::new(FaultCode::Io, format!("this program cannot find its own folder: {error}"));
+    let path = std::env::current_exe().map_err(failed)?;
+    Ok(path.parent().unwrap_or_else(|| Path::new(".")).to_owned())
+}
+
+fn half_the_memory() -> u64 {
+    sysinfo::System::new().map_or(FALLBACK_MEMORY, |mut system| {
+        system.refresh_memory();
+        system.total_memory() / 2
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_orchestrator_are_split_and_others_refused() {
+        let id = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        let addresses = [format!("/ip4/1.2.3.4/tcp/5/p2p/{id}"), format!("/ip6/::1/tcp/6/p2p/{id}")];
+        let (node, dial) = orchestrator(&addresses).unwrap();
+        assert_eq!((node.as_str(), dial.len(), dial[0].as_str()), (id, 2, "/ip4/1.2.3.4/tcp/5"));
+        assert!(orchestrator(&[]).is_err());
+        assert!(orchestrator(&["/ip4/1.2.3.4/tcp/5".to_owned()]).is_err());
+        let other = "/ip4/1.2.3.4/tcp/5/p2p/12D3KooWOther".to_owned();
+        assert!(orchestrator(&[addresses[0].clone(), other]).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! An orchestrator: control links to nodes on one side, the HTTP face on the other.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use computepool_api::{ApiKey, ApiOptions, KeyLimits};
+use computepool_core::ports::{Inference, SystemClock};
+use computepool_core::{Fault, FaultCode, NodeId};
+use computepool_model::catalogue::ModelSource;
+use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
+use computepool_transport::control::{ControlHub, ControlOptions};
+use computepool_transport::{Identity, Network, NetworkOptions, PeerVerifier};
+use rand::SeedableRng as _;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::models;
+
+/// How an orchestrator is set up.
+#[derive(Clone, Debug)]
+pub struct OrchestratorSettings {
+    /// Where its identity is kept; `None` makes one for this run.
+    pub identity: Option<PathBuf>,
+    /// Where nodes reach it, as multiaddresses.
+    pub listen: Vec<String>,
+    /// The models it offers.
+    pub models: Vec<ModelSource>,
+    /// Into how many shards each is cut.
+    pub shards: usize,
+    /// The longest sequence served, in tokens.
+    pub max_context: u32,
+    /// Bytes of KV for each shard.
+    pub kv_bytes: u64,
+    /// Generations one client may have open at once.
+    pub max_generations: u32,
+    /// Where the HTTP face listens; `None` for none.
+    pub api: Option<SocketAddr>,
+    /// Keys the HTTP face accepts; without any it asks for none.
+    pub keys: Vec<ApiKey>,
+    /// What each client may do.
+    pub key_limits: KeyLimits,
+    /// Web origins that browsers may call from.
+    pub allowed_origins: Vec<String>,
+}
+
+impl OrchestratorSettings {
+    /// Three shards, on this machine only.
+    pub fn local(models: Vec<ModelSource>) -> Self {
+        Self {
+            identity: None,
+            listen: NetworkOptions::loopback().listen,
+            models,
+            shards: 3,
+            max_context: 4096,
+            kv_bytes: 512 << 20,
+            max_generations: 64,
+            api: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            keys: Vec::new(),
+            key_limits: KeyLimits::default(),
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+/// How nodes and clients reach a running orchestrator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrchestratorAddress {
+    /// Its peer id.
+    pub node: NodeId,
+    /// Multiaddresses with the peer id at the end, for `computepool node --orchestrator`.
+    pub addresses: Vec<String>,
+    /// Base address of the HTTP face, such as `http://127.0.0.1:8080/v1`.
+    pub api: Option<String>,
+}
+
+/// A running orchestrator.
+pub struct RunningOrchestrator {
+    handle: OrchestratorHandle,
+    network: Network,
+    address: OrchestratorAddress,
+    closing: CancellationToken,
+    server: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// How long running generations may go on after the orchestrator was told to leave.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl RunningOrchestrator {
+    /// Starts one.
+    pub async fn start(settings: OrchestratorSettings) -> Result<Self, Fault> {
+        let identity = identity(settings.identity.as_deref())?;
+        let catalogue = models::scan(settings.models.clone()).await?;
+        let mut pools = Vec::new();
+        for entry in catalogue.entries() {
+            let pool = PoolSettings {
+                max_context: settings.max_context,
+                kv_bytes: settings.kv_bytes,
+                max_generations: settings.max_generations,
+                ..PoolSettings::new(entry.summary.clone(), settings.shards)
+            };
+            pools.push((pool, models::text(entry).await?));
+        }
+        if pools.is_empty() {
+            let why = catalogue.skipped().iter().map(|s| format!("; {}: {}", s.path.display(), s.fault)).collect::<String>();
+            return Err(Fault::new(FaultCode::ModelNotFound, format!("no model was found to offer{why}"))
+                .hint("name a GGUF file or a Hugging Face folder with --model"));
+        }
+        let network = Network::start(&identity, NetworkOptions { listen: settings.listen, ..Default::default() }).await?;
+        let (hub, events) = ControlHub::start(&network, ControlOptions::default()).await?;
+        let ports = Ports {
+            control: Arc::new(hub),
+            events,
+            signer: Arc::new(identity),
+            verifier: Arc::new(PeerVerifier),
+            clock: Arc::new(SystemClock),
+            random: Box::new(rand::rngs::StdRng::from_os_rng()),
+        };
+        let handle = Orchestrator::start(ports, pools, Limits::default())
+            .map_err(|error| Fault::new(FaultCode::InvalidRequest, error.to_string()))?;
+        let node = network.node().clone();
+        let addresses = network.addresses().iter().map(|address| format!("{address}/p2p/{node}")).collect();
+        let address = OrchestratorAddress { node, addresses, api: None };
+        let mut this = Self { handle, network, address, closing: CancellationToken::new(), server: None };
+        if let Some(listen) = settings.api {
+            let mut options = ApiOptions::default();
+            options.keys = settings.keys;
+            options.key_limits = settings.key_limits;
+            options.allowed_origins = settings.allowed_origins;
+            this.serve(listen, options).await?;
+        }
+        Ok(this)
+    }
+
+    async fn serve(&mut self, listen: SocketAddr, options: ApiOptions) -> Result<(), Fault> {
+        let failed = |error| {
+            Fault::new(FaultCode::Io, format!("the endpoint cannot listen on {listen}: {error}"))
+                .hint("another program may use this port: choose one with --api, or 0 for any free one")
+        };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let router = computepool_api::router(options, Arc::new(self.handle.clone()));
+        let closing = self.closing.clone();
+        self.server = Some(tokio::spawn(async move {
+            if let Err(error) = computepool_api::serve(listener, router, closing.cancelled_owned()).await {
+                tracing::error!(%error, "the endpoint has ended");
+            }
+        }));
+        self.address.api = Some(format!("http://{bound}/v1"));
+        Ok(())
+    }
+
+    /// How it is reached.
+    pub fn address(&self) -> &OrchestratorAddress {
+        &self.address
+    }
+
+    /// What the HTTP face asks.
+    pub fn inference(&self) -> Arc<dyn Inference> {
+        Arc::new(self.handle.clone())
+    }
+
+    /// Waits until every offered model is served.
+    pub async fn available(&self, within: Duration) -> Result<(), Fault> {
+        let mut shown = self.handle.subscribe();
+        let all = shown.wait_for(|snapshot| snapshot.available.iter().all(|available| *available));
+        match tokio::time::timeout(within, all).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Fault::new(FaultCode::NoRoute, format!("no complete route within {} s", within.as_secs()))),
+        }
+    }
+
+    /// Takes nothing new, lets running generations end, dismisses the nodes, and stops.
+    pub async fn leave(self) {
+        self.handle.drain(DRAIN).await;
+        self.closing.cancel();
+        if let Some(server) = self.server {
+            server.await.ok();
+        }
+        self.network.shutdown().await;
+    }
+}
+
+/// An identity from a file, or a fresh one.
+pub(crate) fn identity(path: Option<&std::path::Path>) -> Result<Identity, Fault> {
+    match path {
+        Some(path) => {
+            if let Some(folder) = path.parent() {
+                crate::paths::make_folder(folder)?;
+            }
+            Identity::load_or_create(path)
+        }
+        None => Identity::generate(),
+    }
+}

@@ -1,0 +1,226 @@
+//! What can be said on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use computepool_app::{KeyDigest, ModelSource};
+use computepool_core::{Fault, LayerRange};
+
+use crate::chat::ChatOptions;
+
+/// Runs one big model on several machines, layer by layer, behind an OpenAI-compatible endpoint.
+#[derive(Parser)]
+#[command(name = "computepool", version)]
+pub(crate) struct Arguments {
+    /// Which log lines go to standard error, in the syntax of RUST_LOG (which goes before).
+    #[arg(long, global = true, default_value = "warn")]
+    pub(crate) log: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Task {
+    /// Split a model over nodes on this machine, ask it a question, and show what each shard did.
+    Demo(DemoArguments),
+    /// Like demo, but keep running and print the endpoint; Ctrl-C drains.
+    Up(UpArguments),
+    /// Serve a layer range of a model for an orchestrator.
+    Node(NodeArguments),
+    /// Join nodes into routes and offer models over HTTP.
+    Orchestrator(OrchestratorArguments),
+    /// Chat in the terminal.
+    Chat(ChatArguments),
+    /// List models on this machine, and how they would be split.
+    Models(ModelsArguments),
+    /// Compare a model unsharded and split over 2 and 3 nodes, side by side.
+    Bench(BenchArguments),
+}
+
+/// What a cluster on this machine is made of.
+#[derive(Args, Clone)]
+pub(crate) struct ClusterArguments {
+    /// A GGUF file or a Hugging Face folder, as PATH or ID=PATH; the sample model when absent.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// How many nodes, one shard each.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) shards: usize,
+    /// Processor threads for each node.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: u32,
+    /// Mebibytes of KV for each shard.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) kv_mb: u64,
+    /// The longest sequence served, in tokens.
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) context: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArguments {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// What to ask.
+    #[arg(long, default_value = "Explain in three sentences why the sky is blue.")]
+    pub(crate) ask: String,
+    /// The longest answer, in tokens.
+    #[arg(long, default_value_t = 160)]
+    pub(crate) max_tokens: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct UpArguments {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    /// Where the endpoint listens.
+    #[arg(long, default_value = "127.0.0.1:8642")]
+    pub(crate) api: String,
+}
+
+/// How a serving process is known and reached.
+#[derive(Args)]
+pub(crate) struct ServingArguments {
+    /// Where to listen, as multiaddresses; all interfaces when absent.
+    #[arg(long)]
+    pub(crate) listen: Vec<String>,
+    /// Listen on this machine only.
+    #[arg(long, conflicts_with = "listen")]
+    pub(crate) loopback: bool,
+    /// The file with this machine's identity; made when absent.
+    #[arg(long)]
+    pub(crate) identity: Option<PathBuf>,
+    /// Take a fresh identity for this run.
+    #[arg(long, conflicts_with = "identity")]
+    pub(crate) ephemeral: bool,
+    /// Leave when standard input closes, and say in JSON when up: for programs that start this one.
+    #[arg(long)]
+    pub(crate) supervised: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct NodeArguments {
+    #[command(flatten)]
+    pub(crate) serving: ServingArguments,
+    /// The orchestrator's address, ending in /p2p/ID; may be given several times.
+    #[arg(long, required = true)]
+    pub(crate) orchestrator: Vec<String>,
+    /// Models on this machine, as PATH, ID=PATH or a folder; the user's model folder when absent.
+    #[arg(long)]
+    pub(crate) models: Vec<ModelSource>,
+    /// What to call this machine.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Serve these layers only, such as 0..10.
+    #[arg(long)]
+    pub(crate) layers: Option<LayerRange>,
+    /// Mebibytes to offer for weights and KV; half of the machine's memory when absent.
+    #[arg(long)]
+    pub(crate) memory_mb: Option<u64>,
+    /// Processor threads for the engine; one core stays free when absent.
+    #[arg(long)]
+    pub(crate) threads: Option<u32>,
+}
+
+#[derive(Args)]
+pub(crate) struct OrchestratorArguments {
+    #[command(flatten)]
+    pub(crate) serving: ServingArguments,
+    /// Models to offer, as PATH, ID=PATH or a folder; the user's model folder when absent.
+    #[arg(long)]
+    pub(crate) model: Vec<ModelSource>,
+    /// Into how many shards each model is cut.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) shards: usize,
+    /// Mebibytes of KV for each shard.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) kv_mb: u64,
+    /// The longest sequence served, in tokens.
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) context: u32,
+    /// Where the HTTP endpoint listens.
+    #[arg(long, default_value = "127.0.0.1:8642")]
+    pub(crate) api: SocketAddr,
+    /// SHA-256 of an API key to accept, in hex; without any, everybody is let in.
+    #[arg(long)]
+    pub(crate) key_sha256: Vec<KeyDigest>,
+    /// Generations one key may have running at once.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) key_generations: u32,
+    /// Requests a minute for one key; 0 does not count them.
+    #[arg(long, default_value_t = 1200)]
+    pub(crate) key_requests_per_minute: u32,
+    /// Web origins that browsers may call from.
+    #[arg(long)]
+    pub(crate) allow_origin: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ChatArguments {
+    /// Base address of the endpoint.
+    #[arg(long, default_value = "http://127.0.0.1:8642/v1", env = "OPENAI_BASE_URL")]
+    endpoint: String,
+    /// API key, where the endpoint wants one.
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The model; the first one offered when absent.
+    #[arg(long)]
+    model: Option<String>,
+    /// A system message.
+    #[arg(long)]
+    system: Option<String>,
+    /// Sampling temperature.
+    #[arg(long)]
+    temperature: Option<f32>,
+    /// The longest answer, in tokens.
+    #[arg(long)]
+    max_tokens: Option<u32>,
+}
+
+impl ChatArguments {
+    /// As the conversation wants them.
+    pub(crate) fn options(self) -> Result<ChatOptions, Fault> {
+        Ok(ChatOptions {
+            endpoint: self.endpoint,
+            key: self.key,
+            model: self.model,
+            system: self.system,
+            temperature: self.temperature,
+            max_tokens: self.max_tokens,
+            history: computepool_app::paths::data_folder()?.join("chat-history.txt"),
+        })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct ModelsArguments {
+    /// PATH, ID=PATH or a folder; the user's model folder when absent.
+    pub(crate) sources: Vec<ModelSource>,
+    /// Show the split into this many shards.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) shards: usize,
+    /// Tokens of KV to reckon with.
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) context: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchArguments {
+    /// The model; the sample model when absent.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Tokens of prompt.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) prompt: u32,
+    /// Tokens to produce.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) tokens: u32,
+    /// Rounds, each measuring every split once.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Streams at once in the second part; 0 leaves it out.
+    #[arg(long, default_value_t = 32)]
+    pub(crate) streams: usize,
+}

@@ -1,0 +1,120 @@
+//! `computepool node` and `computepool orchestrator`: one serving process.
+
+use std::num::NonZeroU32;
+
+use computepool_app::node::{NodeSettings, RunningNode};
+use computepool_app::orchestrator::{OrchestratorSettings, RunningOrchestrator};
+use computepool_app::supervised::{announce, told_to_leave};
+use computepool_app::{ApiKey, KeyLimits, ModelSource, paths};
+use computepool_core::{Fault, FaultCode};
+
+use crate::arguments::{NodeArguments, OrchestratorArguments, ServingArguments};
+
+const EVERYWHERE: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
+const LOOPBACK: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
+
+impl ServingArguments {
+    fn addresses(&self) -> Vec<String> {
+        match (self.loopback, self.listen.is_empty()) {
+            (true, _) => LOOPBACK.map(str::to_owned).to_vec(),
+            (false, true) => EVERYWHERE.map(str::to_owned).to_vec(),
+            (false, false) => self.listen.clone(),
+        }
+    }
+
+    fn identity(&self, role: &str) -> Result<Option<std::path::PathBuf>, Fault> {
+        match (&self.identity, self.ephemeral) {
+            (_, true) => Ok(None),
+            (Some(path), false) => Ok(Some(path.clone())),
+            (None, false) => Ok(Some(paths::data_folder()?.join(format!("{role}.key")))),
+        }
+    }
+
+    /// Until the parent closes the pipe, or the user presses Ctrl-C.
+    async fn told_to_leave(&self) {
+        if self.supervised {
+            told_to_leave().await;
+        } else {
+            tokio::signal::ctrl_c().await.ok();
+        }
+    }
+}
+
+/// The given sources, or the user's model folder.
+pub(crate) fn sources(given: Vec<ModelSource>) -> Result<Vec<ModelSource>, Fault> {
+    if given.is_empty() {
+        let folder = paths::cache_folder()?.join("models");
+        paths::make_folder(&folder)?;
+        return Ok(vec![ModelSource { id: None, path: folder }]);
+    }
+    Ok(given)
+}
+
+/// Serves as a node until told to leave.
+pub(crate) async fn node(arguments: NodeArguments) -> Result<(), Fault> {
+    let serving = &arguments.serving;
+    let spare = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1)) as u32;
+    let settings = NodeSettings {
+        name: arguments.name.unwrap_or_else(|| "node".to_owned()),
+        identity: serving.identity("node")?,
+        listen: serving.addresses(),
+        orchestrator: arguments.orchestrator,
+        models: sources(arguments.models)?,
+        layers: arguments.layers,
+        memory_bytes: arguments.memory_mb.map(|mb| mb << 20),
+        threads: arguments.threads.unwrap_or(spare),
+        engines: None,
+    };
+    let mut node = RunningNode::start(settings).await?;
+    if serving.supervised {
+        announce(node.address())?;
+    } else {
+        println!("Node {} is up. Ctrl-C finishes what runs and leaves.", node.address().node);
+    }
+    tokio::select! {
+        () = serving.told_to_leave() => {}
+        () = node.ended() => tracing::info!("this node has no more to do"),
+    }
+    node.leave().await;
+    Ok(())
+}
+
+/// Serves as an orchestrator until told to leave.
+pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(), Fault> {
+    let serving = &arguments.serving;
+    let key_limits = KeyLimits {
+        generations: arguments.key_generations,
+        per_minute: NonZeroU32::new(arguments.key_requests_per_minute),
+        burst: None,
+    };
+    if !arguments.api.ip().is_loopback() && arguments.key_sha256.is_empty() {
+        return Err(Fault::new(FaultCode::InvalidRequest, "an endpoint that others can reach needs an API key")
+            .hint("give the SHA-256 of a key with --key-sha256, or listen on 127.0.0.1"));
+    }
+    let settings = OrchestratorSettings {
+        identity: serving.identity("orchestrator")?,
+        listen: serving.addresses(),
+        models: sources(arguments.model)?,
+        shards: arguments.shards,
+        max_context: arguments.context,
+        kv_bytes: arguments.kv_mb << 20,
+        max_generations: arguments.key_generations,
+        api: Some(arguments.api),
+        keys: arguments.key_sha256.into_iter().map(ApiKey::from).collect(),
+        key_limits,
+        allowed_origins: arguments.allow_origin,
+    };
+    let running = RunningOrchestrator::start(settings).await?;
+    if serving.supervised {
+        announce(running.address())?;
+    } else {
+        println!("Endpoint: {}", running.address().api.as_deref().unwrap_or("none"));
+        println!("Start nodes with:");
+        for address in &running.address().addresses {
+            println!("  computepool node --orchestrator {address}");
+        }
+    }
+    serving.told_to_leave().await;
+    running.leave().await;
+    Ok(())
+}
