@@ -41,7 +41,7 @@ sample-model: setup ## fetches and checks the sample model (98 MB, once)
 clean: ## removes what was built (not the models)
 	cargo clean
 
-binaries:
+binaries: ## builds `computepool`, `computepool-engine` and xtask
 	@cargo build --workspace --bins
 
 demo-steps: sample-model binaries
