@@ -10,8 +10,8 @@ use computepool_core::{
     Activation, ActivationType, ContentHash, Fault, FaultCode, GenerationId, LayerRange, Retry, ShardSpec,
 };
 use computepool_engine::client::{EngineClient, EngineLaunch, EnginePhase, EngineSnapshot, RestartPolicy, Timing};
-use futures::stream::BoxStream;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use sysinfo::{Pid, ProcessesToUpdate, System};
 
 /// Nothing here takes this long unless it hangs.
@@ -33,7 +33,12 @@ struct Bench {
 }
 
 fn spec(model: u8) -> ShardSpec {
-    ShardSpec { model: ContentHash([model; 32]), layers: LayerRange::new(1, 3).unwrap(), kv_bytes: 100, max_context: 64 }
+    ShardSpec {
+        model: ContentHash([model; 32]),
+        layers: LayerRange::new(1, 3).unwrap(),
+        kv_bytes: 100,
+        max_context: 64,
+    }
 }
 
 fn generation(number: u8) -> GenerationId {
@@ -66,7 +71,10 @@ impl Bench {
     }
 
     async fn event(&mut self) -> EngineEvent {
-        tokio::time::timeout(PATIENCE, self.events.next()).await.expect("an event is overdue").expect("the events ended")
+        tokio::time::timeout(PATIENCE, self.events.next())
+            .await
+            .expect("an event is overdue")
+            .expect("the events ended")
     }
 
     async fn down(&mut self) -> Fault {
@@ -279,7 +287,11 @@ async fn loads_that_fail_say_why_and_are_given_up_in_the_end() {
     let first = bench.down().await;
     assert!(matches!(first.retry, Retry::AfterMs(_)));
     let last = bench.down().await;
-    assert!(last.message.contains("4 times in a row") && last.message.contains("dies while loading"), "{}", last.message);
+    assert!(
+        last.message.contains("4 times in a row") && last.message.contains("dies while loading"),
+        "{}",
+        last.message
+    );
     assert_eq!(last.retry, Retry::Never);
     let record = bench.record(|record| record.phase == EnginePhase::GivenUp).await;
     assert_eq!((record.pid, record.losses - before.losses, record.starts - before.starts), (None, 4, 3));
@@ -316,12 +328,14 @@ async fn large_activations_come_back_whole() {
     bench.open(1).await;
     // 1 row, 512 rows, and 32 MiB at once.
     for (rows, hidden) in [(1, 4_096), (512, 576), (2_048, 4_096)] {
-        let data: Vec<u8> = (0..rows * hidden * 4u32).map(|byte| (byte.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let data: Vec<u8> =
+            (0..rows * hidden * 4u32).map(|byte| (byte.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let hidden = Activation::new(rows, hidden, ActivationType::F32, Bytes::from(data)).unwrap();
         let input = StepInput::Hidden(hidden.clone());
         let step = EngineCommand::Step { generation: generation(1), position: 5, sample: true, input };
         bench.engine.send(step).await.unwrap();
-        let expected = EngineEvent::Hidden { generation: generation(1), position: 5, sample: true, hidden, compute_us: 1 };
+        let expected =
+            EngineEvent::Hidden { generation: generation(1), position: 5, sample: true, hidden, compute_us: 1 };
         assert!(bench.event().await == expected, "{rows} rows were changed on the way");
     }
 }
