@@ -49,7 +49,8 @@ fn tools() -> Value {
 
 impl Checks {
     fn request(&self, more: Value) -> Result<CreateChatCompletionRequest, serde_json::Error> {
-        let mut request = json!({"model": self.model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 24});
+        let mut request =
+            json!({"model": self.model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 24});
         for (key, value) in more.as_object().into_iter().flatten() {
             request[key] = value.clone();
         }
@@ -112,12 +113,15 @@ impl Checks {
     }
 
     async fn tools_required(&self) -> Outcome {
-        let more = json!({"tools": tools(), "tool_choice": "required", "parallel_tool_calls": false, "max_tokens": 100});
+        let more =
+            json!({"tools": tools(), "tool_choice": "required", "parallel_tool_calls": false, "max_tokens": 100});
         let answer = self.ask(more).await?;
         let choice = &answer.choices[0];
         ensure!(choice.finish_reason == Some(FinishReason::ToolCalls), "{choice:?}");
         let calls = choice.message.tool_calls.as_ref().ok_or("no calls")?;
-        let Some(ChatCompletionMessageToolCalls::Function(call)) = calls.first() else { return Err("no function".into()) };
+        let Some(ChatCompletionMessageToolCalls::Function(call)) = calls.first() else {
+            return Err("no function".into());
+        };
         check_arguments(&call.function.name, &call.function.arguments)
     }
 
@@ -235,7 +239,10 @@ fn refusal(outcome: Result<(), OpenAIError>, status: u16, code: Option<&str>) ->
 
 fn check_arguments(name: &str, arguments: &str) -> Outcome {
     let value: Value = serde_json::from_str(arguments)?;
-    ensure!(name == "get_weather" && matches!(value["location"].as_str(), Some("Paris" | "Rome")), "{name} {arguments}");
+    ensure!(
+        name == "get_weather" && matches!(value["location"].as_str(), Some("Paris" | "Rome")),
+        "{name} {arguments}"
+    );
     Ok(String::new())
 }
 
@@ -269,8 +276,20 @@ async fn main() -> std::process::ExitCode {
         };
     }
     run!(
-        models, chat, stream_with_usage, logprobs, tools_required, tools_streamed, json_schema, completions,
-        abort_in_mid_stream, error_400, error_401, error_404, error_413, error_429,
+        models,
+        chat,
+        stream_with_usage,
+        logprobs,
+        tools_required,
+        tools_streamed,
+        json_schema,
+        completions,
+        abort_in_mid_stream,
+        error_400,
+        error_401,
+        error_404,
+        error_413,
+        error_429,
     );
     println!("async-openai 0.43: {passed} of {} checks passed", passed + failed);
     if failed == 0 { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }

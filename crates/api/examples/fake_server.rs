@@ -15,10 +15,8 @@ async fn main() -> std::io::Result<()> {
     let model = arguments.next().unwrap_or_else(|| "fake".to_owned());
     let limits = KeyLimits { generations: 4, per_minute: NonZeroU32::new(3), burst: None };
     let mut options = ApiOptions::default();
-    options.keys = vec![
-        KeyDigest::of("test-key").into(),
-        ApiKey { digest: KeyDigest::of("limited-key"), limits: Some(limits) },
-    ];
+    options.keys =
+        vec![KeyDigest::of("test-key").into(), ApiKey { digest: KeyDigest::of("limited-key"), limits: Some(limits) }];
     let listener = tokio::net::TcpListener::bind(address).await?;
     let app = router(options, Arc::new(FakeInference::answering_questions(&model)));
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };

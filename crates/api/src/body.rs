@@ -86,12 +86,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let error = error.into_inner();
         match error.classify() {
             Category::Data if path != "." => ApiError::invalid(path, cut(&error.to_string())),
-            _ => ApiError::request(StatusCode::BAD_REQUEST, format!("the body cannot be read as JSON: {}", cut(&error.to_string()))),
+            _ => ApiError::request(
+                StatusCode::BAD_REQUEST,
+                format!("the body cannot be read as JSON: {}", cut(&error.to_string())),
+            ),
         }
     })?;
-    deserializer
-        .end()
-        .map_err(|error| ApiError::request(StatusCode::BAD_REQUEST, format!("something follows the JSON body: {error}")))?;
+    deserializer.end().map_err(|error| {
+        ApiError::request(StatusCode::BAD_REQUEST, format!("something follows the JSON body: {error}"))
+    })?;
     Ok(value)
 }
 

@@ -70,8 +70,15 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// The labels of metrics are ours to choose, not a stranger's.
 fn known_route(path: &str) -> &'static str {
-    const ROUTES: [&str; 7] =
-        ["/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/network", "/health", "/metrics", "/openapi.json"];
+    const ROUTES: [&str; 7] = [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/models",
+        "/v1/network",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+    ];
     match ROUTES.into_iter().find(|route| *route == path) {
         Some(route) => route,
         None if path.starts_with("/v1/models/") => "/v1/models/{id}",

@@ -119,7 +119,8 @@ impl Account {
     /// Takes `generations` slots until the permit is dropped.
     pub(crate) fn occupy(&self, generations: u32) -> Result<OwnedSemaphorePermit, Fault> {
         self.slots.clone().try_acquire_many_owned(generations).map_err(|_| {
-            let what = format!("this key may run {} generations at once, and has no room for {generations} more", self.limit);
+            let what =
+                format!("this key may run {} generations at once, and has no room for {generations} more", self.limit);
             rate_limited(what, Duration::from_secs(1))
         })
     }
@@ -155,14 +156,16 @@ impl Keyring {
             return Ok(local.clone());
         }
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let key =
+            header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let Some((_, key)) = key else {
             return Err(Fault::new(FaultCode::Unauthorized, "you did not provide an API key")
                 .hint("send it in the header `Authorization: Bearer KEY`"));
         };
         let key = key.trim();
         self.find(key).ok_or_else(|| {
-            Fault::new(FaultCode::Unauthorized, "incorrect API key provided").hint("ask the owner of this endpoint for a key")
+            Fault::new(FaultCode::Unauthorized, "incorrect API key provided")
+                .hint("ask the owner of this endpoint for a key")
         })
     }
 

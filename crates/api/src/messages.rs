@@ -39,13 +39,17 @@ fn read_message(value: Value, at: &str) -> Result<Value, ApiError> {
             let read = |(index, call)| read_call(call, &format!("{at}.tool_calls[{index}]"));
             calls.into_iter().enumerate().map(read).collect::<Result<_, _>>()?
         }
-        Some(_) => return Err(ApiError::invalid(format!("{at}.tool_calls"), "expected an array, on an assistant's message")),
+        Some(_) => {
+            return Err(ApiError::invalid(format!("{at}.tool_calls"), "expected an array, on an assistant's message"));
+        }
     };
     let content = match message.remove("content") {
         Some(Value::String(text)) => text,
         Some(Value::Array(parts)) => join_parts(parts, at)?,
         None | Some(Value::Null) if role == "assistant" => String::new(),
-        None | Some(Value::Null) => return Err(ApiError::invalid(format!("{at}.content"), "this message needs content")),
+        None | Some(Value::Null) => {
+            return Err(ApiError::invalid(format!("{at}.content"), "this message needs content"));
+        }
         Some(_) => return Err(ApiError::invalid(format!("{at}.content"), "expected a string or an array of parts")),
     };
 
@@ -67,7 +71,12 @@ fn read_message(value: Value, at: &str) -> Result<Value, ApiError> {
             Some(Value::String(id)) if (1..=128).contains(&id.len()) => {
                 read.insert("tool_call_id".into(), id.into());
             }
-            _ => return Err(ApiError::invalid(format!("{at}.tool_call_id"), "a tool's message names the call it answers")),
+            _ => {
+                return Err(ApiError::invalid(
+                    format!("{at}.tool_call_id"),
+                    "a tool's message names the call it answers",
+                ));
+            }
         }
     }
     Ok(Value::Object(read))

@@ -20,8 +20,9 @@ impl Target {
         let Some(model) = model else { return Err(ApiError::invalid("model", "you must name a model")) };
         let found = inference.models().into_iter().find(|(status, _)| status.summary.id.as_str() == model);
         let Some((status, text)) = found else {
-            let fault = Fault::new(FaultCode::ModelNotFound, format!("the model `{}` does not exist here", shown(model)))
-                .hint("GET /v1/models lists the models there are");
+            let fault =
+                Fault::new(FaultCode::ModelNotFound, format!("the model `{}` does not exist here", shown(model)))
+                    .hint("GET /v1/models lists the models there are");
             return Err(ApiError::from(fault).param("model"));
         };
         Ok(Self { status, text })

@@ -58,7 +58,12 @@ fn read_schema(field: Option<&Value>, limits: &RequestLimits) -> Result<Format, 
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     match field.get("name").and_then(Value::as_str) {
         Some(name) if (1..=64).contains(&name.len()) && name.chars().all(good) => {}
-        _ => return Err(ApiError::invalid(format!("{at}.name"), "a schema's name has 1 to 64 letters, digits, underscores and dashes")),
+        _ => {
+            return Err(ApiError::invalid(
+                format!("{at}.name"),
+                "a schema's name has 1 to 64 letters, digits, underscores and dashes",
+            ));
+        }
     }
     let strict = match field.get("strict") {
         None | Some(Value::Null) => false,

@@ -53,12 +53,16 @@ impl SamplingFields<'_> {
             top_p: within("top_p", self.top_p, 0.0, 1.0)?.unwrap_or(usual.top_p),
             top_k: match self.top_k {
                 None | Some(-1) => usual.top_k,
-                Some(k) => u32::try_from(k).map_err(|_| ApiError::invalid("top_k", "expected a number of tokens, or -1 for all"))?,
+                Some(k) => u32::try_from(k)
+                    .map_err(|_| ApiError::invalid("top_k", "expected a number of tokens, or -1 for all"))?,
             },
             min_p: within("min_p", self.min_p, 0.0, 1.0)?.unwrap_or(usual.min_p),
-            presence_penalty: within("presence_penalty", self.presence_penalty, -2.0, 2.0)?.unwrap_or(usual.presence_penalty),
-            frequency_penalty: within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?.unwrap_or(usual.frequency_penalty),
-            repetition_penalty: within("repetition_penalty", self.repetition_penalty, 0.01, 10.0)?.unwrap_or(usual.repetition_penalty),
+            presence_penalty: within("presence_penalty", self.presence_penalty, -2.0, 2.0)?
+                .unwrap_or(usual.presence_penalty),
+            frequency_penalty: within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?
+                .unwrap_or(usual.frequency_penalty),
+            repetition_penalty: within("repetition_penalty", self.repetition_penalty, 0.01, 10.0)?
+                .unwrap_or(usual.repetition_penalty),
             logit_bias: self.biases(vocabulary, limits)?,
             seed: match self.seed {
                 None => rand::random(),
@@ -79,7 +83,8 @@ impl SamplingFields<'_> {
         }
         let read = |(token, bias): (&String, &f64)| {
             let id = token.parse::<u32>().ok().filter(|id| *id < vocabulary);
-            let id = id.ok_or_else(|| ApiError::invalid(at, format!("`{}` is not a token id of this model", shown(token))))?;
+            let id =
+                id.ok_or_else(|| ApiError::invalid(at, format!("`{}` is not a token id of this model", shown(token))))?;
             let bias = within(at, Some(*bias), -100.0, 100.0)?.unwrap_or(0.0);
             Ok((id, bias))
         };
@@ -117,7 +122,10 @@ pub(crate) fn read_stops(field: Option<&StopField>, limits: &RequestLimits) -> R
         Some(StopField::Many(stops)) => stops.clone(),
     };
     if stops.len() > 4 {
-        return Err(ApiError::invalid("stop", format!("{} stop strings are given, at most 4 are accepted", stops.len())));
+        return Err(ApiError::invalid(
+            "stop",
+            format!("{} stop strings are given, at most 4 are accepted", stops.len()),
+        ));
     }
     if let Some(stop) = stops.iter().find(|stop| stop.is_empty() || stop.len() > limits.stop_bytes) {
         let message = format!("a stop string has {} bytes, 1 to {} are accepted", stop.len(), limits.stop_bytes);

@@ -28,7 +28,8 @@ impl StopMatcher {
             return Passed { text: piece.to_owned(), behind_stop: None };
         }
         self.held.push_str(piece);
-        let complete = self.stops.iter().filter_map(|stop| self.held.find(stop).map(|start| (start + stop.len(), start)));
+        let complete =
+            self.stops.iter().filter_map(|stop| self.held.find(stop).map(|start| (start + stop.len(), start)));
         if let Some((end, start)) = complete.min() {
             let behind_stop = Some(self.held.split_off(end));
             self.held.truncate(start);

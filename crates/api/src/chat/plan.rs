@@ -64,7 +64,9 @@ pub(super) fn read(request: ChatRequest, target: Target, options: &ApiOptions) -
         (None, None) => None,
     };
 
-    let Some(messages) = request.messages else { return Err(ApiError::invalid("messages", "the chat's messages are missing")) };
+    let Some(messages) = request.messages else {
+        return Err(ApiError::invalid("messages", "the chat's messages are missing"));
+    };
     let messages = read_messages(messages, limits)?;
     let (messages, tools) = tools::prepare_messages(messages, offer.as_ref(), kind);
     let variables = request.chat_template_kwargs.unwrap_or_default();
@@ -98,13 +100,8 @@ pub(super) fn read(request: ChatRequest, target: Target, options: &ApiOptions) -
         request.sampling.seed = choice_seed(base.sampling.seed, choice);
         request
     });
-    let plan = Plan {
-        model: target.status.summary.id.clone(),
-        text: target.text,
-        requests: requests.collect(),
-        stops,
-        offer,
-    };
+    let plan =
+        Plan { model: target.status.summary.id.clone(), text: target.text, requests: requests.collect(), stops, offer };
     Ok(Asked { plan, answer })
 }
 
@@ -135,7 +132,8 @@ fn read_constraint(offer: Option<&Offer>, format: &Format) -> Result<Option<Cons
     let elsewhere = match format.schema() {
         None => Elsewhere::Text,
         Some(_) if offer.choice == Choice::Auto && offer.dialect.open.is_none() => {
-            let message = "this model tells a tool call by its first `{`: JSON answers and optional tools exclude each other";
+            let message =
+                "this model tells a tool call by its first `{`: JSON answers and optional tools exclude each other";
             return Err(ApiError::invalid("response_format", message));
         }
         Some(schema) => Elsewhere::Json(schema),

@@ -40,7 +40,10 @@ pub(super) fn read(request: CompletionRequest, target: Target, options: &ApiOpti
     }
     let echo = request.echo.unwrap_or(false);
     if echo && request.logprobs.is_some() {
-        return Err(ApiError::invalid("echo", "log-probabilities of the prompt are not available: use `echo` without `logprobs`"));
+        return Err(ApiError::invalid(
+            "echo",
+            "log-probabilities of the prompt are not available: use `echo` without `logprobs`",
+        ));
     }
     let n = request.n.unwrap_or(1);
     if !(1..=limits.choices).contains(&n) {
@@ -71,10 +74,11 @@ pub(super) fn read(request: CompletionRequest, target: Target, options: &ApiOpti
     let mut requests = Vec::with_capacity(prompts.len() * n as usize);
     for prompt in prompts {
         let wanted = request.max_tokens.map(|tokens| (tokens, "max_tokens"));
-        let max_tokens = target.room(prompt.len(), wanted, USUAL_TOKENS).map_err(|error| match error.param.as_deref() {
-            Some("messages") => error.param("prompt"),
-            _ => error,
-        })?;
+        let max_tokens =
+            target.room(prompt.len(), wanted, USUAL_TOKENS).map_err(|error| match error.param.as_deref() {
+                Some("messages") => error.param("prompt"),
+                _ => error,
+            })?;
         let shown = if echo { decode(&*target.text, &prompt) } else { String::new() };
         for _ in 0..n {
             let mut sampling = sampling.clone();
@@ -101,7 +105,8 @@ fn read_prompts(field: PromptField, n: u32, target: &Target, limit: u32) -> Resu
         PromptField::TokenLists(lists) => lists.len(),
     };
     if count.saturating_mul(n as usize) > limit as usize {
-        let message = format!("{count} prompts with {n} answers each are asked for, at most {limit} answers are made at once");
+        let message =
+            format!("{count} prompts with {n} answers each are asked for, at most {limit} answers are made at once");
         return Err(ApiError::invalid("prompt", message));
     }
     let encode = |text: String| target.text.encode(&text, true).map_err(ApiError::from);
@@ -116,7 +121,10 @@ fn read_prompts(field: PromptField, n: u32, target: &Target, limit: u32) -> Resu
     }
     let vocabulary = target.status.summary.vocabulary;
     if let Some(id) = prompts.iter().flatten().find(|id| **id >= vocabulary) {
-        return Err(ApiError::invalid("prompt", format!("{id} is not a token id of this model, which has {vocabulary}")));
+        return Err(ApiError::invalid(
+            "prompt",
+            format!("{id} is not a token id of this model, which has {vocabulary}"),
+        ));
     }
     Ok(prompts)
 }

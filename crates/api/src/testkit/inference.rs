@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::text::{FakeText, VOCABULARY};
 use super::Script;
+use super::text::{FakeText, VOCABULARY};
 
 type Respond = dyn Fn(&Generate, &str) -> Script + Send + Sync;
 

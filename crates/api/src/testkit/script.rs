@@ -77,7 +77,9 @@ impl Script {
                     None => Self::rejected(Fault::new(FaultCode::BadGrammar, "this grammar cannot be used")),
                 }
             }
-            None if question.contains("slowly") => Self::say("one two three four five ").endless().paced(Duration::from_millis(10)),
+            None if question.contains("slowly") => {
+                Self::say("one two three four five ").endless().paced(Duration::from_millis(10))
+            }
             None => Self::say("Hello there, friend!"),
         }
     }
@@ -114,8 +116,13 @@ pub fn example(schema: &Value) -> Option<Value> {
         "object" => {
             let none = Map::new();
             let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-            let required: Vec<&str> =
-                schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            let required: Vec<&str> = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             let mut object = Map::new();
             for (name, property) in properties.iter().filter(|(name, _)| required.contains(&name.as_str())) {
                 object.insert(name.clone(), example(property)?);

@@ -29,7 +29,10 @@ enum At {
     /// Before a value.
     Value,
     /// In a value; the number of brackets that are open, and whether it is a string or something bare.
-    InValue { depth: usize, bare: bool },
+    InValue {
+        depth: usize,
+        bare: bool,
+    },
     /// Behind a value.
     Comma,
     Done,

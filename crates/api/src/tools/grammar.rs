@@ -29,7 +29,9 @@ pub(crate) fn constraint(offer: &Offer, elsewhere: Elsewhere) -> Constraint {
         (Choice::Required, ..) => calls.with_opening,
         (Choice::Auto, Elsewhere::Json(_), _) => format!("json | {}", calls.with_opening),
         // A control token cannot be part of a text: free text may simply run up to it.
-        (Choice::Auto, Elsewhere::Text, Some(Marker { token: Some(_), .. })) => format!("TEXT | TEXT? {}", calls.with_opening),
+        (Choice::Auto, Elsewhere::Text, Some(Marker { token: Some(_), .. })) => {
+            format!("TEXT | TEXT? {}", calls.with_opening)
+        }
         (Choice::Auto, Elsewhere::Text, Some(_)) => format!("TEXT | opening {}", calls.after_opening),
         (Choice::Auto, Elsewhere::Text, None) => format!("TEXT | {}", calls.with_opening),
     };

@@ -99,7 +99,8 @@ fn read_tool(value: &Value, at: &str, limits: &RequestLimits) -> Result<Tool, Ap
         }
     };
     let mut shown = json!({"name": name, "description": description.map_or("", String::as_str)});
-    shown["parameters"] = function.get("parameters").filter(|p| !p.is_null()).cloned().unwrap_or_else(|| parameters.clone());
+    shown["parameters"] =
+        function.get("parameters").filter(|p| !p.is_null()).cloned().unwrap_or_else(|| parameters.clone());
     let definition = json!({"type": "function", "function": shown});
     Ok(Tool { name: name.to_owned(), parameters, strict, definition })
 }
@@ -122,7 +123,12 @@ fn arguments_schema(schema: &Value, at: &str) -> Result<Value, ApiError> {
 
 fn read_choice(value: Option<&Value>, tools: Vec<Tool>) -> Result<Option<(Choice, Vec<Tool>)>, ApiError> {
     let at = "tool_choice";
-    let wrong = || ApiError::invalid(at, "expected `none`, `auto`, `required`, or {\"type\": \"function\", \"function\": {\"name\": …}}");
+    let wrong = || {
+        ApiError::invalid(
+            at,
+            "expected `none`, `auto`, `required`, or {\"type\": \"function\", \"function\": {\"name\": …}}",
+        )
+    };
     let (choice, names) = match value {
         None | Some(Value::Null) => (Choice::Auto, None),
         Some(Value::String(text)) => match text.as_str() {
@@ -133,7 +139,8 @@ fn read_choice(value: Option<&Value>, tools: Vec<Tool>) -> Result<Option<(Choice
         },
         Some(Value::Object(object)) => match object.get("type").and_then(Value::as_str) {
             Some("function") => {
-                let name = object.get("function").and_then(|f| f.get("name")).and_then(Value::as_str).ok_or_else(wrong)?;
+                let name =
+                    object.get("function").and_then(|f| f.get("name")).and_then(Value::as_str).ok_or_else(wrong)?;
                 (Choice::Required, Some(vec![name]))
             }
             Some("allowed_tools") => {

@@ -12,9 +12,15 @@ use crate::stop::StopMatcher;
 pub(crate) enum Piece {
     Content(String),
     /// A call begins.
-    Call { index: u32, name: String },
+    Call {
+        index: u32,
+        name: String,
+    },
     /// More of its arguments' JSON text.
-    Arguments { index: u32, fragment: String },
+    Arguments {
+        index: u32,
+        fragment: String,
+    },
 }
 
 enum State {
@@ -236,7 +242,8 @@ mod tests {
             ToolDialect::Llama3 => (None, None),
             _ => (marker("<tool_call>"), marker("</tool_call>")),
         };
-        let tool = |name: &str| Tool { name: name.into(), parameters: json!({}), strict: false, definition: Value::Null };
+        let tool =
+            |name: &str| Tool { name: name.into(), parameters: json!({}), strict: false, definition: Value::Null };
         let dialect = Dialect { kind, open, close };
         Offer { tools: vec![tool("f"), tool("g")], choice: Choice::Auto, parallel: true, dialect }
     }
@@ -296,7 +303,9 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_call_is_a_fault_and_not_content() {
-        for bad in ["<tool_call>\n{\"name\": \"f\"", "<tool_call> hi", "<tool_call>{\"name\": \"unknown\", \"arguments\": {}}"] {
+        for bad in
+            ["<tool_call>\n{\"name\": \"f\"", "<tool_call> hi", "<tool_call>{\"name\": \"unknown\", \"arguments\": {}}"]
+        {
             assert!(read(ToolDialect::Hermes, bad).is_err(), "{bad}");
         }
         assert!(read(ToolDialect::Mistral, "[TOOL_CALLS] f").is_err());
@@ -304,7 +313,9 @@ mod tests {
 
     #[test]
     fn a_call_cut_off_by_a_limit_leaves_no_marker_behind() {
-        for cut in ["<tool_", "<tool_call>", "<tool_call>\n{\"na", "<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool"] {
+        for cut in
+            ["<tool_", "<tool_call>", "<tool_call>\n{\"na", "<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool"]
+        {
             let mut parser = ToolCallParser::new(&offer(ToolDialect::Hermes));
             let mut pieces = parser.push(cut).unwrap();
             pieces.extend(parser.finish(false).unwrap());

@@ -37,7 +37,8 @@ fn describe(offer: &Offer) -> String {
         Choice::Auto => "You may call functions to answer.",
         Choice::Required => "Answer by calling a function.",
     };
-    let several = if offer.parallel { "To make several calls, write several such blocks." } else { "Make one call only." };
+    let several =
+        if offer.parallel { "To make several calls, write several such blocks." } else { "Make one call only." };
     format!(
         "{when} These are their signatures, one JSON object a line:\n<tools>\n{}\n</tools>\n\
          Write a call as a JSON object with the function's name and arguments, between tags:\n\

@@ -14,8 +14,14 @@ async fn a_chat_is_answered_in_openai_s_shape() {
     assert_eq!(body["object"], "chat.completion");
     assert!(body["id"].as_str().unwrap().starts_with("chatcmpl-"));
     assert!(body["system_fingerprint"].as_str().unwrap().starts_with("fp_"));
-    assert_eq!(choice["message"], json!({"role": "assistant", "content": "Grüße!", "refusal": null, "annotations": []}));
-    assert_eq!((&choice["finish_reason"], &choice["logprobs"], &choice["index"]), (&"stop".into(), &Value::Null, &0.into()));
+    assert_eq!(
+        choice["message"],
+        json!({"role": "assistant", "content": "Grüße!", "refusal": null, "annotations": []})
+    );
+    assert_eq!(
+        (&choice["finish_reason"], &choice["logprobs"], &choice["index"]),
+        (&"stop".into(), &Value::Null, &0.into())
+    );
     let prompt = endpoint.fake.asked()[0].prompt.len();
     let said = "Grüße!".len() + 1;
     let usage = json!({"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said});
@@ -44,7 +50,8 @@ async fn every_role_reaches_the_template_and_parts_become_text() {
 
 #[tokio::test]
 async fn several_answers_are_generations_with_seeds_of_their_own() {
-    let endpoint = Endpoint::new(FakeInference::new("fake", |request, _| Script::say(&format!("{}", request.sampling.seed % 97))));
+    let endpoint =
+        Endpoint::new(FakeInference::new("fake", |request, _| Script::say(&format!("{}", request.sampling.seed % 97))));
     let body = endpoint.chat(json!({"n": 3, "seed": -5})).await.ok();
     let asked = endpoint.fake.asked();
     assert_eq!(asked.len(), 3);
@@ -146,7 +153,12 @@ async fn response_formats_become_constraints() {
     let bad = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}});
     let (status, code, _) = endpoint.chat(json!({"response_format": bad})).await.error();
     assert_eq!((status, code), (400, "bad_grammar".into()));
-    for wrong in [json!({"type": "xml"}), json!({"type": "json_schema"}), json!("json"), json!({"type": "json_schema", "json_schema": {"name": "x", "schema": 3}})] {
+    for wrong in [
+        json!({"type": "xml"}),
+        json!({"type": "json_schema"}),
+        json!("json"),
+        json!({"type": "json_schema", "json_schema": {"name": "x", "schema": 3}}),
+    ] {
         let (status, _, param) = endpoint.chat(json!({"response_format": wrong})).await.error();
         assert_eq!(status, 400);
         assert!(param.as_str().unwrap().starts_with("response_format"), "{param}");

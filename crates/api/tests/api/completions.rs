@@ -35,7 +35,8 @@ async fn prompts_come_as_text_as_tokens_and_as_lists_of_either() {
         (json!([[97], [98, 99]]), vec!["<a>", "<bc>"]),
     ] {
         let body = endpoint.post(COMPLETIONS, request(json!({"prompt": prompt, "n": 2}))).await.ok();
-        let texts: Vec<&str> = body["choices"].as_array().unwrap().iter().map(|c| c["text"].as_str().unwrap()).collect();
+        let texts: Vec<&str> =
+            body["choices"].as_array().unwrap().iter().map(|c| c["text"].as_str().unwrap()).collect();
         let doubled: Vec<&str> = expected.iter().flat_map(|text| [*text, *text]).collect();
         assert_eq!(texts, doubled);
     }
@@ -60,7 +61,8 @@ async fn logprobs_have_the_older_shape() {
 #[tokio::test]
 async fn it_streams_too() {
     let endpoint = Endpoint::new(FakeInference::saying(" upon STOP"));
-    let more = json!({"stream": true, "echo": true, "n": 2, "stop": " STOP", "stream_options": {"include_usage": true}});
+    let more =
+        json!({"stream": true, "echo": true, "n": 2, "stop": " STOP", "stream_options": {"include_usage": true}});
     let events = endpoint.post(COMPLETIONS, request(more)).await.events();
     for index in 0..2 {
         let of_index = |event: &&Value| event["choices"][0]["index"] == index;

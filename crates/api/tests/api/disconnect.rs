@@ -56,7 +56,13 @@ async fn a_client_that_leaves_while_it_waits_frees_its_generations() {
         ("/v1/completions", json!({"model": "fake", "prompt": ["a", "b"], "max_tokens": 500_000})),
     ] {
         let client = send(address, path, &body).await;
-        timeout(SOON, async { while endpoint.fake.open() == 0 { tokio::task::yield_now().await } }).await.unwrap();
+        timeout(SOON, async {
+            while endpoint.fake.open() == 0 {
+                tokio::task::yield_now().await
+            }
+        })
+        .await
+        .unwrap();
         drop(client);
         timeout(SOON, endpoint.fake.until_open(0)).await.expect("the generation lives on");
     }

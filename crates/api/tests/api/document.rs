@@ -24,7 +24,15 @@ fn every_route_is_described() {
     let document: Value = serde_json::from_str(&openapi_json()).unwrap();
     let mut paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     paths.sort_unstable();
-    let routes = ["/health", "/metrics", "/openapi.json", "/v1/chat/completions", "/v1/completions", "/v1/models",
-        "/v1/models/{id}", "/v1/network"];
+    let routes = [
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/models",
+        "/v1/models/{id}",
+        "/v1/network",
+    ];
     assert_eq!(paths, routes);
 }

@@ -71,12 +71,18 @@ async fn harmless_fields_are_ignored() {
 #[tokio::test]
 async fn what_is_not_json_is_refused_with_its_place() {
     let endpoint = endpoint();
-    for (body, place) in [("{\"model\": \"fake\",\n \"messages\": [}", "line 2 column 15"), ("", "line 1 column 0"), ("[1, 2", "line 1")] {
+    for (body, place) in
+        [("{\"model\": \"fake\",\n \"messages\": [}", "line 2 column 15"), ("", "line 1 column 0"), ("[1, 2", "line 1")]
+    {
         let answer = endpoint.post_text(CHAT, body).await;
         assert_eq!(answer.error().0, 400);
         assert!(answer.text.contains(place), "{}", answer.text);
     }
-    for body in [Bytes::from_static(b"{\"model\": \"\xff\"}"), Bytes::from(format!("{} x", chat_request(json!({})))), Bytes::from("[".repeat(100_000))] {
+    for body in [
+        Bytes::from_static(b"{\"model\": \"\xff\"}"),
+        Bytes::from(format!("{} x", chat_request(json!({})))),
+        Bytes::from("[".repeat(100_000)),
+    ] {
         assert_eq!(endpoint.post_text(CHAT, body).await.error().0, 400);
     }
     let form = Request::post(CHAT).header("content-type", "application/x-www-form-urlencoded").body(Body::from("a=b"));

@@ -83,7 +83,8 @@ fn request(more: Value) -> Value {
     request
 }
 
-const WEATHER: &str = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"place\": \"Zürich\", \"days\": 2}}\n</tool_call>";
+const WEATHER: &str =
+    "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"place\": \"Zürich\", \"days\": 2}}\n</tool_call>";
 const NOW: &str = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
 
 #[tokio::test]
@@ -101,7 +102,9 @@ async fn a_required_hermes_call_is_all_there_may_be() {
     ] {
         assert!(!grammar.accepts(wrong), "{wrong}\n{}", grammar.text);
     }
-    let one = Grammar::of(ToolDialect::Hermes, request(json!({"tool_choice": "required", "parallel_tool_calls": false}))).await;
+    let one =
+        Grammar::of(ToolDialect::Hermes, request(json!({"tool_choice": "required", "parallel_tool_calls": false})))
+            .await;
     assert!(one.accepts(WEATHER) && !one.accepts(&format!("{WEATHER}\n{NOW}")));
     let named = json!({"tool_choice": {"type": "function", "function": {"name": "now"}}});
     let named = Grammar::of(ToolDialect::Described, request(named)).await;
@@ -111,11 +114,21 @@ async fn a_required_hermes_call_is_all_there_may_be() {
 #[tokio::test]
 async fn text_is_free_until_a_call_begins() {
     let grammar = Grammar::of(ToolDialect::Hermes, request(json!({}))).await;
-    for fine in ["", "Hello, <tool> you! {}\n\n", "I look.\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>", WEATHER] {
+    for fine in [
+        "",
+        "Hello, <tool> you! {}\n\n",
+        "I look.\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>",
+        WEATHER,
+    ] {
         assert!(grammar.accepts(fine), "{fine}\n{}", grammar.text);
     }
     assert!(grammar.accepts(&format!("Grüezi {WEATHER}\n{NOW}")));
-    for wrong in ["<tool_call>", "<tool_call> hello", "x <tool_call>\n{\"name\": \"other\"", "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>\nBye"] {
+    for wrong in [
+        "<tool_call>",
+        "<tool_call> hello",
+        "x <tool_call>\n{\"name\": \"other\"",
+        "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>\nBye",
+    ] {
         assert!(!grammar.accepts(wrong), "{wrong}\n{}", grammar.text);
     }
 }
@@ -129,7 +142,8 @@ async fn llama_and_mistral_are_held_to_their_own_forms() {
     let required = Grammar::of(ToolDialect::Llama3, request(json!({"tool_choice": "required"}))).await;
     assert!(required.accepts(call) && !required.accepts("Hello"));
 
-    let list = "[{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"weather\", \"arguments\": {\"place\": \"Bern\"}}]";
+    let list =
+        "[{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"weather\", \"arguments\": {\"place\": \"Bern\"}}]";
     let required = Grammar::of(ToolDialect::Mistral, request(json!({"tool_choice": "required"}))).await;
     let mut tokens = vec![TOOL_CALLS_TOKEN];
     tokens.extend(list.bytes().map(u32::from));
@@ -159,7 +173,11 @@ async fn what_cannot_be_enforced_is_an_error_only_where_it_was_called_strict() {
             {"type": "function", "function": {"name": "f", "parameters": parameters, "strict": strict}}]})
     };
     let lenient = Grammar::of(ToolDialect::Hermes, odd(false)).await;
-    assert!(lenient.accepts("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": [1]}}\n</tool_call>"), "{}", lenient.text);
+    assert!(
+        lenient.accepts("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": [1]}}\n</tool_call>"),
+        "{}",
+        lenient.text
+    );
     let strict = Grammar::of(ToolDialect::Hermes, odd(true)).await;
     let parser = strict.factory.create_parser(TopLevelGrammar::from_lark(strict.text.clone()));
     assert!(Matcher::new(parser).is_error(), "{}", strict.text);

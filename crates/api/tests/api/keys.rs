@@ -14,7 +14,8 @@ use crate::endpoint::{Answer, CHAT, Endpoint, chat_request};
 fn options() -> ApiOptions {
     let mut options = ApiOptions::default();
     let limits = KeyLimits { generations: 2, per_minute: NonZeroU32::new(5), burst: None };
-    options.keys = vec![KeyDigest::of("sk-one").into(), ApiKey { digest: KeyDigest::of("sk-two"), limits: Some(limits) }];
+    options.keys =
+        vec![KeyDigest::of("sk-one").into(), ApiKey { digest: KeyDigest::of("sk-two"), limits: Some(limits) }];
     options
 }
 
@@ -65,7 +66,8 @@ async fn a_key_runs_so_many_generations_at_once() {
     let fake = FakeInference::new("fake", |_, _| Script::say("word ").endless().paced(Duration::from_millis(5)));
     let endpoint = Endpoint::with(fake, options());
     let post = |body: serde_json::Value| {
-        let request = Request::post(CHAT).header("authorization", "Bearer sk-two").header("content-type", "application/json");
+        let request =
+            Request::post(CHAT).header("authorization", "Bearer sk-two").header("content-type", "application/json");
         request.body(Body::from(body.to_string())).unwrap()
     };
     let stream = json!({"stream": true, "n": 2});

@@ -25,24 +25,59 @@ fn seeds() -> Vec<(&'static str, Value)> {
         {"role": "tool", "tool_call_id": "call_1", "content": "ok"},
     ]);
     vec![
-        (CHAT, json!({"model": "fake", "messages": messages, "tools": [tool], "tool_choice": "auto", "parallel_tool_calls": true,
-            "stream": true, "stream_options": {"include_usage": true}, "n": 2})),
-        (CHAT, json!({"model": "fake", "messages": messages, "temperature": 0.5, "top_p": 0.9, "top_k": 4, "min_p": 0.1,
-            "seed": 4, "stop": ["a", "lo"], "max_tokens": 9, "logprobs": true, "top_logprobs": 3, "logit_bias": {"4": 1.5}})),
-        (CHAT, json!({"model": "fake", "messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": {"a": 1},
-            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": false, "schema": {"type": "object"}}}})),
-        (CHAT, json!({"model": "fake", "messages": [{"role": "user", "content": "x"}], "tools": [tool], "tool_choice":
-            {"type": "function", "function": {"name": "f"}}, "max_completion_tokens": 30, "presence_penalty": 1})),
-        (COMPLETIONS, json!({"model": "fake", "prompt": ["a", "b"], "echo": true, "n": 2, "best_of": 2, "suffix": null})),
-        (COMPLETIONS, json!({"model": "fake", "prompt": [1, 2], "logprobs": 3, "stream": true, "stop": "o", "seed": 1})),
+        (
+            CHAT,
+            json!({"model": "fake", "messages": messages, "tools": [tool], "tool_choice": "auto", "parallel_tool_calls": true,
+            "stream": true, "stream_options": {"include_usage": true}, "n": 2}),
+        ),
+        (
+            CHAT,
+            json!({"model": "fake", "messages": messages, "temperature": 0.5, "top_p": 0.9, "top_k": 4, "min_p": 0.1,
+            "seed": 4, "stop": ["a", "lo"], "max_tokens": 9, "logprobs": true, "top_logprobs": 3, "logit_bias": {"4": 1.5}}),
+        ),
+        (
+            CHAT,
+            json!({"model": "fake", "messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": {"a": 1},
+            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": false, "schema": {"type": "object"}}}}),
+        ),
+        (
+            CHAT,
+            json!({"model": "fake", "messages": [{"role": "user", "content": "x"}], "tools": [tool], "tool_choice":
+            {"type": "function", "function": {"name": "f"}}, "max_completion_tokens": 30, "presence_penalty": 1}),
+        ),
+        (
+            COMPLETIONS,
+            json!({"model": "fake", "prompt": ["a", "b"], "echo": true, "n": 2, "best_of": 2, "suffix": null}),
+        ),
+        (
+            COMPLETIONS,
+            json!({"model": "fake", "prompt": [1, 2], "logprobs": 3, "stream": true, "stop": "o", "seed": 1}),
+        ),
     ]
 }
 
 fn strange(rng: &mut StdRng) -> Value {
     let values = [
-        json!(null), json!(true), json!(0), json!(-1), json!(1e308), json!(u64::MAX), json!(i64::MIN), json!(0.1), json!(""),
-        json!("\u{0}\u{fffd}<tool_call>"), json!("x".repeat(5000)), json!([]), json!([[]]), json!({}), json!({"type": "object"}),
-        json!({"role": "user", "content": "x"}), json!(["", null, 3]), json!("#/$defs/b"), json!("function"), json!(99999),
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1e308),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(0.1),
+        json!(""),
+        json!("\u{0}\u{fffd}<tool_call>"),
+        json!("x".repeat(5000)),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"type": "object"}),
+        json!({"role": "user", "content": "x"}),
+        json!(["", null, 3]),
+        json!("#/$defs/b"),
+        json!("function"),
+        json!(99999),
     ];
     values[rng.random_range(0..values.len())].clone()
 }

@@ -55,8 +55,10 @@ async fn a_stop_string_never_shows_in_part() {
         let content = event["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
         assert!(!content.ends_with('E') && !content.ends_with("EN"), "{event}");
     }
-    let told: Vec<&Value> =
-        events.iter().flat_map(|event| event["choices"][0]["logprobs"]["content"].as_array().into_iter().flatten()).collect();
+    let told: Vec<&Value> = events
+        .iter()
+        .flat_map(|event| event["choices"][0]["logprobs"]["content"].as_array().into_iter().flatten())
+        .collect();
     let tokens: String = told.iter().map(|entry| entry["token"].as_str().unwrap()).collect();
     assert_eq!(tokens, "one E two EN three ");
     assert_eq!(endpoint.fake.open(), 0);
@@ -68,7 +70,10 @@ async fn answers_to_one_prompt_are_streamed_side_by_side() {
         Script::say(&"abc".repeat(1 + (request.sampling.seed % 5) as usize)).paced(Duration::from_millis(1))
     };
     let endpoint = Endpoint::new(FakeInference::new("fake", say));
-    let events = endpoint.chat(json!({"stream": true, "n": 4, "seed": 1, "stream_options": {"include_usage": true}})).await.events();
+    let events = endpoint
+        .chat(json!({"stream": true, "n": 4, "seed": 1, "stream_options": {"include_usage": true}}))
+        .await
+        .events();
     let asked = endpoint.fake.asked();
     let contents = contents(&events);
     assert_eq!(contents.len(), 4);
@@ -87,7 +92,8 @@ async fn answers_to_one_prompt_are_streamed_side_by_side() {
 #[tokio::test]
 async fn a_failure_in_mid_stream_is_told_and_never_dressed_as_an_end() {
     let fault = Fault::new(FaultCode::EngineLost, "the engine of node 2 died").hint("ask again");
-    let endpoint = Endpoint::new(FakeInference::new("fake", move |_, _| Script::say("one two").failing_after(4, fault.clone())));
+    let endpoint =
+        Endpoint::new(FakeInference::new("fake", move |_, _| Script::say("one two").failing_after(4, fault.clone())));
     let events = endpoint.chat(json!({"stream": true, "n": 2})).await.events();
     let last = events.last().unwrap();
     assert_eq!(last["error"]["code"], "engine_lost");
@@ -110,7 +116,8 @@ async fn what_is_refused_before_the_first_token_has_a_status_even_when_streamed(
     let answer = endpoint.chat(json!({"stream": true})).await;
     assert_eq!(answer.error(), (503, "no_capacity".into(), Value::Null));
     assert_eq!(answer.headers["retry-after"], "3");
-    let endpoint = Endpoint::new(FakeInference::new("fake", |_, _| Script::refused(Fault::new(FaultCode::NoRoute, "none"))));
+    let endpoint =
+        Endpoint::new(FakeInference::new("fake", |_, _| Script::refused(Fault::new(FaultCode::NoRoute, "none"))));
     assert_eq!(endpoint.chat(json!({"stream": true, "n": 2})).await.error().0, 503);
     assert_eq!(endpoint.fake.open(), 0);
 }

@@ -82,9 +82,12 @@ async fn calls_are_streamed_name_first_and_markers_never_show() {
         }
     }
     assert_eq!(content, "I will look.\n");
-    let arguments: Vec<Value> = calls.iter().map(|(_, _, arguments)| serde_json::from_str(arguments).unwrap()).collect();
+    let arguments: Vec<Value> =
+        calls.iter().map(|(_, _, arguments)| serde_json::from_str(arguments).unwrap()).collect();
     assert_eq!(arguments, [json!({"location": "Zürich </tool_call>"}), json!({"location": "Bern"})]);
-    assert!(calls[0].0 != calls[1].0 && calls.iter().all(|(id, name, _)| id.starts_with("call_") && name == "get_weather"));
+    assert!(
+        calls[0].0 != calls[1].0 && calls.iter().all(|(id, name, _)| id.starts_with("call_") && name == "get_weather")
+    );
     assert_eq!(events[events.len() - 2]["choices"][0]["finish_reason"], "tool_calls");
 }
 
@@ -152,7 +155,12 @@ async fn a_template_without_tools_is_told_of_them_in_words() {
     let prompt = String::from_utf8(prompt).unwrap();
     assert!(prompt.starts_with("system\nBe kind.\n\nYou may call functions"), "{prompt}");
     assert!(prompt.contains("\"name\":\"get_weather\""), "{prompt}");
-    assert!(prompt.contains("assistant\n<tool_call>\n{\"name\":\"get_weather\",\"arguments\":{\"location\":\"Bern\"}}\n</tool_call>"), "{prompt}");
+    assert!(
+        prompt.contains(
+            "assistant\n<tool_call>\n{\"name\":\"get_weather\",\"arguments\":{\"location\":\"Bern\"}}\n</tool_call>"
+        ),
+        "{prompt}"
+    );
     assert!(prompt.contains("user\n<tool_response>\n12 degrees\n</tool_response>"), "{prompt}");
 }
 
@@ -176,9 +184,15 @@ async fn wrong_offers_are_refused_by_name() {
         (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
         (json!({"tools": function(json!({"name": "no spaces"}))}), "tools[0].function.name"),
         (json!({"tools": function(json!({"name": "f", "parameters": 3}))}), "tools[0].function.parameters"),
-        (json!({"tools": function(json!({"name": "f", "parameters": {"type": "array"}}))}), "tools[0].function.parameters"),
+        (
+            json!({"tools": function(json!({"name": "f", "parameters": {"type": "array"}}))}),
+            "tools[0].function.parameters",
+        ),
         (json!({"tools": [weather(false), weather(false)]}), "tools[1]"),
-        (json!({"tools": [weather(false)], "tool_choice": {"type": "function", "function": {"name": "g"}}}), "tool_choice"),
+        (
+            json!({"tools": [weather(false)], "tool_choice": {"type": "function", "function": {"name": "g"}}}),
+            "tool_choice",
+        ),
         (json!({"tools": [weather(false)], "tool_choice": "sometimes"}), "tool_choice"),
         (json!({"tool_choice": "required"}), "tool_choice"),
         (json!({"functions": []}), "functions"),
@@ -186,9 +200,11 @@ async fn wrong_offers_are_refused_by_name() {
     for (request, param) in cases {
         assert_eq!(endpoint.chat(request.clone()).await.error(), (400, Value::Null, param.into()), "{request}");
     }
-    let many: Vec<Value> = (0..129).map(|i| json!({"type": "function", "function": {"name": format!("f{i}")}})).collect();
+    let many: Vec<Value> =
+        (0..129).map(|i| json!({"type": "function", "function": {"name": format!("f{i}")}})).collect();
     assert_eq!(endpoint.chat(json!({"tools": many})).await.error().0, 400);
     let big = json!({"type": "object", "description": "x".repeat(70_000)});
-    let (status, _, param) = endpoint.chat(json!({"tools": function(json!({"name": "f", "parameters": big}))})).await.error();
+    let (status, _, param) =
+        endpoint.chat(json!({"tools": function(json!({"name": "f", "parameters": big}))})).await.error();
     assert_eq!((status, param), (400, "tools[0].function.parameters".into()));
 }
