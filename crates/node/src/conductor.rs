@@ -94,12 +94,7 @@ impl Conductor {
         }
     }
 
-    fn open_generation(
-        &self,
-        session: SessionId,
-        id: GenerationId,
-        part: GenerationPart,
-    ) -> Result<(), Option<Fault>> {
+    fn open_generation(&self, session: SessionId, id: GenerationId, part: GenerationPart) -> Result<(), Option<Fault>> {
         let plane = &self.plane;
         let session = plane.session(session).filter(|session| session.is_open()).ok_or_else(|| {
             Fault::new(FaultCode::WrongSession, format!("session {session} is not open on this node"))
@@ -170,8 +165,7 @@ impl Conductor {
     fn handle_close_generation(&self, id: GenerationId) {
         match self.plane.generation(id) {
             Some(generation) => self.plane.close(&generation),
-            // It was refused, or ended with its session. Whoever waits for an account must not wait for ever.
-            None => self.plane.outbox.say(NodeMessage::Closed { generation: id, receipt: None }),
+            None => self.plane.close_unknown(id),
         }
     }
 }

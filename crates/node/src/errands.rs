@@ -19,7 +19,8 @@ pub(crate) enum Errand {
     Leftover(GenerationId),
 }
 
-/// The queue of errands. It takes at most two for each generation, and those are limited.
+/// The queue of errands. It takes at most two for each generation, and those are limited; an engine that hangs is
+/// ended by its supervisor, and then each errand fails at once.
 #[derive(Default)]
 pub(crate) struct Errands {
     queue: Mutex<VecDeque<Errand>>,

@@ -230,7 +230,9 @@ impl Generation {
                 return wrong(format!("rows {position}..{end} pass the end of the prompt at {prompt_len}"));
             }
             if sample != (end == prompt_len) {
-                return wrong(format!("rows {position}..{end} of a prompt of {prompt_len} came with sample = {sample}"));
+                return wrong(format!(
+                    "rows {position}..{end} of a prompt of {prompt_len} came with sample = {sample}"
+                ));
             }
         } else {
             if position < prompt_len {

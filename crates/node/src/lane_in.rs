@@ -81,13 +81,7 @@ async fn session_of(plane: &Plane, id: SessionId) -> Arc<Session> {
     }
 }
 
-fn check_lane(
-    plane: &Plane,
-    session: &Session,
-    ticket: &RouteTicket,
-    from: &NodeId,
-    lane: Lane,
-) -> Result<(), Fault> {
+fn check_lane(plane: &Plane, session: &Session, ticket: &RouteTicket, from: &NodeId, lane: Lane) -> Result<(), Fault> {
     if *ticket != session.ticket {
         return Err(Fault::new(FaultCode::WrongSession, "the lane was opened under another ticket of this session"));
     }
@@ -107,7 +101,7 @@ async fn take(plane: &Arc<Plane>, session: &Arc<Session>, lane: Lane, frame: Hop
     let id = frame.generation();
     let Some(generation) = generation_in(plane, session, id) else {
         // An abort may overtake the order to open, and anything may arrive late.
-        if matches!(frame, HopFrame::Abort { .. }) || session.remembers(id) {
+        if matches!(frame, HopFrame::Abort { .. }) || session.closed.knows(id) {
             return Ok(());
         }
         return Err(Fault::new(FaultCode::WrongSession, format!("generation {id} is not open in this session")));

@@ -48,6 +48,7 @@ mod options;
 mod outbox;
 mod plane;
 mod prompt;
+mod recent;
 mod session;
 mod shard;
 mod shared;

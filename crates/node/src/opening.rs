@@ -83,14 +83,8 @@ fn admit(plane: &Arc<Plane>, signed: &SignedTicket) -> Result<Arc<Session>, (Opt
         );
     }
     let options = &plane.options;
-    let session = Session::new(
-        ticket,
-        place,
-        hop,
-        options.prefill_rows,
-        options.max_generations,
-        plane.stop.child_token(),
-    );
+    let session =
+        Session::new(ticket, place, hop, options.prefill_rows, options.max_generations, plane.stop.child_token());
     plane.add_session(session).map_err(|fault| (Some(id), fault))
 }
 

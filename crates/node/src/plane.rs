@@ -17,9 +17,13 @@ use crate::generation::{Farewell, Generation, Phase};
 use crate::lane_out::Outgoing;
 use crate::options::NodeOptions;
 use crate::outbox::Outbox;
+use crate::recent::Recent;
 use crate::session::Session;
 use crate::shared::{SharedEngine, lock};
 use crate::snapshot::NodeSnapshot;
+
+/// How many accounts the node remembers, so that it gives each only once.
+const REMEMBERED: usize = 4096;
 
 pub(crate) struct Plane {
     pub(crate) me: NodeId,
@@ -37,6 +41,8 @@ pub(crate) struct Plane {
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
     generations: Mutex<HashMap<GenerationId, Arc<Generation>>>,
     faults: Mutex<HashMap<FaultCode, u64>>,
+    /// Generations that were accounted for.
+    accounted: Recent,
     draining: AtomicBool,
     pub(crate) status: watch::Sender<NodeSnapshot>,
     /// Changes when a session is added, for the lanes that wait for theirs.
@@ -75,6 +81,7 @@ impl Plane {
             sessions: Mutex::default(),
             generations: Mutex::default(),
             faults: Mutex::default(),
+            accounted: Recent::new(REMEMBERED),
             draining: AtomicBool::new(false),
             status: watch::Sender::default(),
             arrivals: watch::Sender::default(),
@@ -207,13 +214,23 @@ impl Plane {
     /// Lets go of a generation that is over and has freed its KV.
     pub(crate) fn settle(&self, generation: &Arc<Generation>) {
         let Some(farewell) = generation.settle() else { return };
-        generation.session.forget(generation.id);
+        generation.session.closed.note(generation.id);
         lock(&self.generations).remove(&generation.id);
         if farewell == Farewell::Report {
             let receipt = generation.receipt().and_then(|receipt| receipt.seal(&*self.identity));
+            self.accounted.note(generation.id);
             self.outbox.say(NodeMessage::Closed { generation: generation.id, receipt });
         }
         self.publish();
+    }
+
+    /// Answers for a generation that is not here: it was refused, or ended with its session. Whoever waits for an account
+    /// must not wait for ever, and gets no second one.
+    pub(crate) fn close_unknown(&self, generation: GenerationId) {
+        if !self.accounted.knows(generation) {
+            self.accounted.note(generation);
+            self.outbox.say(NodeMessage::Closed { generation, receipt: None });
+        }
     }
 
     /// A lane of the session is gone: nothing in it can go on. `culprit` is failed for the fault itself, the others

@@ -1,16 +1,16 @@
 //! One session on this node: its ticket, its room for prompts, and its outgoing lanes.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use computepool_core::{Fault, FaultCode, GenerationId, Lane, RouteHop, RouteTicket, SessionId};
+use computepool_core::{Fault, FaultCode, Lane, RouteHop, RouteTicket, SessionId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::generation::Room;
 use crate::lane_out::Outgoing;
+use crate::recent::Recent;
 use crate::shared::lock;
 
 /// Ids of closed generations that a session remembers, to tell a late frame from a stray one. An honest neighbour
@@ -31,7 +31,8 @@ pub(crate) struct Session {
     out: OnceLock<OutLanes>,
     claimed: [AtomicBool; Lane::ALL.len()],
     broken: Mutex<Option<Fault>>,
-    closed: Mutex<VecDeque<GenerationId>>,
+    /// Generations that were open here, for the frames of them that are still on their way.
+    pub(crate) closed: Recent,
 }
 
 /// The queues of the outgoing lanes, those that the node's place in the route asks for.
@@ -64,7 +65,7 @@ impl Session {
             out: OnceLock::new(),
             claimed: Default::default(),
             broken: Mutex::default(),
-            closed: Mutex::default(),
+            closed: Recent::new(REMEMBERED),
             ticket,
         }
     }
@@ -150,19 +151,5 @@ impl Session {
     /// Why the session cannot take new generations.
     pub(crate) fn broken(&self) -> Option<Fault> {
         lock(&self.broken).clone()
-    }
-
-    /// Remembers a closed generation for the frames of it that are still on their way.
-    pub(crate) fn forget(&self, generation: GenerationId) {
-        let mut closed = lock(&self.closed);
-        if closed.len() == REMEMBERED {
-            closed.pop_front();
-        }
-        closed.push_back(generation);
-    }
-
-    /// Whether a generation was open here not long ago.
-    pub(crate) fn remembers(&self, generation: GenerationId) -> bool {
-        lock(&self.closed).contains(&generation)
     }
 }

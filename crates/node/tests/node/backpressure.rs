@@ -15,7 +15,7 @@ async fn a_stalled_prompt_holds_up_nobody_else_and_bounded_memory() {
     let (slow, other) = (cluster.open_session().await, cluster.open_session().await);
     // One generation of the slow session is past its prompt when the lane stalls.
     let talking = cluster.begin(&slow, &prompt(5), 400).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(talking).is_empty()).then_some(())).await;
+    cluster.some_tokens(talking, 1).await;
     cluster.net.stall(slow.session, &cluster.machines[1].id, Lane::Prefill);
 
     let long = cluster.begin(&slow, &prompt(600), 4).await;
@@ -87,7 +87,7 @@ async fn an_orchestrator_that_stops_reading_ends_generations_and_then_the_node()
     let mut cluster = Cluster::with(&["0..3", "3..6"], |options| options.control_backlog = 16).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &prompt(5), 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.machines[1].listening.send_replace(false);
     // The exit gives it up, and the entry hears of it over the ring.
     assert_eq!(cluster.failed(0, generation).await.code, FaultCode::Stalled);

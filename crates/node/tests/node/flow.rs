@@ -3,6 +3,8 @@
 use computepool_core::FaultCode;
 use computepool_core::control::{GenerationPart, NodeMessage, OrchestratorMessage};
 
+use futures::StreamExt;
+
 use crate::kit::{Cluster, Names, expected};
 
 fn prompt(len: u32, salt: u32) -> Vec<u32> {
@@ -123,5 +125,36 @@ async fn what_cannot_be_opened_is_refused_by_name() {
     assert_eq!(cluster.tokens(open[0]).await, expected(&prompt(4, 0), 4));
     assert_eq!(cluster.close(third).await, [None], "whoever asks for an account gets an answer");
     assert_eq!(cluster.close(open[1]).await, [None], "it did nothing");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_at_any_moment_leaves_nothing_behind_and_disturbs_nobody() {
+    let cluster = Cluster::start(&["0..2", "2..4", "4..6"]).await;
+    let sessions = [cluster.open_session().await, cluster.open_session().await];
+    let all = (0..120usize).map(|i| {
+        let (cluster, session) = (&cluster, &sessions[i % 2]);
+        async move {
+            // A third of them, close by close at every stage, while the others run to their end.
+            if i % 3 > 0 {
+                return drop(cluster.run(session, &prompt(1 + i as u32 % 90, i as u32), 20).await);
+            }
+            let generation = cluster.begin(session, &prompt(100, i as u32), 400).await;
+            for _ in 0..i {
+                tokio::task::yield_now().await;
+            }
+            let wanted = i / 3 % 8;
+            cluster.some_tokens(generation, wanted).await;
+            cluster.close(generation).await;
+        }
+    });
+    // 64 generations fit a session.
+    let mut waves = futures::stream::iter(all).buffer_unordered(48);
+    while waves.next().await.is_some() {}
+    drop(waves);
+    assert_eq!(cluster.count(|_, message| matches!(message, NodeMessage::GenerationFailed { .. })), 0);
+    for machine in &cluster.machines {
+        assert!(machine.handle.status().borrow().faults.is_empty(), "late frames are nobody's fault");
+    }
     cluster.end().await;
 }

@@ -13,7 +13,7 @@ async fn a_lost_control_link_frees_everything_and_keeps_the_weights() {
     let mut cluster = Cluster::start(&["0..3", "3..6"]).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &[1; 40], 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     assert_eq!(cluster.restart(1).await, ExitReason::ControlLost);
     assert_eq!(cluster.machines[1].engine.open(), 0);
     assert_eq!(cluster.machines[1].shared.open_generations(), 0);
@@ -57,7 +57,7 @@ async fn a_drain_lets_finish_what_runs_and_takes_nothing_new() {
     let mut cluster = Cluster::start(&["0..6"]).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &[1; 40], 400).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.machines[0].handle.drain();
     cluster.heard("draining", |_, message| matches!(message, NodeMessage::Draining).then_some(())).await;
     let refused = cluster.ask(&session, &[1; 4], 4).await;
@@ -78,7 +78,7 @@ async fn a_dismissed_node_closes_everything_and_says_so() {
     let mut cluster = Cluster::start(&["0..6"]).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &[1; 40], 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.say(0, OrchestratorMessage::Leave).await;
     assert!(cluster.closed(0, generation).await.is_some());
     assert_eq!(cluster.machines[0].handle.wait().await, ExitReason::Left);

@@ -12,7 +12,7 @@ async fn an_engine_that_dies_in_the_middle_is_named_and_comes_back() {
         let session = cluster.open_session().await;
         let generation = cluster.begin(&session, &[1; 40], 900).await;
         let waiting = cluster.open(&session, &[1; 4], 4).await;
-        cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+        cluster.some_tokens(generation, 1).await;
         let engine = &cluster.machines[victim].engine;
         engine.kill().await;
         for lost in [generation, waiting] {
@@ -33,7 +33,7 @@ async fn an_engine_that_dies_in_the_middle_is_named_and_comes_back() {
         }
         engine.revive().await;
         let ready = |_: usize, message: &NodeMessage| matches!(message, NodeMessage::ShardReady { assignment: 1, .. });
-        cluster.heard("ready again", |_, _| (cluster.count(ready) == 4).then_some(())).await;
+        cluster.until("ready again", || cluster.count(ready) == 4).await;
         // The lanes are as good as before.
         cluster.run(&session, &[1; 40], 20).await;
         assert_eq!(cluster.machines[victim].engine.loads.load(std::sync::atomic::Ordering::SeqCst), 1);
@@ -46,7 +46,7 @@ async fn a_generation_the_engine_gives_up_fails_once_under_its_own_name() {
     let cluster = Cluster::start(&["0..3", "3..6"]).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &[1; 40], 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.machines[1].engine.fail(generation, FaultCode::BadGrammar).await;
     for i in 0..2 {
         assert_eq!(cluster.failed(i, generation).await.code, FaultCode::BadGrammar);
@@ -65,7 +65,7 @@ async fn a_lost_lane_fails_its_session_alone() {
         let (session, other) = (cluster.open_session().await, cluster.open_session().await);
         let generation = cluster.begin(&session, &[1; 40], 900).await;
         let safe = cluster.begin(&other, &[3; 40], 300).await;
-        cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+        cluster.some_tokens(generation, 1).await;
         cluster.net.cut(session.session, &cluster.machines[from].id, lane);
         assert_eq!(cluster.failed((from + 1) % 3, generation).await.code, FaultCode::LinkLost);
         let next = cluster.ask(&session, &[1; 4], 4).await;
@@ -85,7 +85,7 @@ async fn another_shard_ends_what_ran_on_the_old_one() {
     let cluster = Cluster::start(&["0..3", "3..6"]).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &[1; 40], 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.assign(1, 2, "2..6".parse().unwrap()).await;
     assert_eq!(cluster.failed(1, generation).await.code, FaultCode::EngineLost);
     cluster.close(generation).await;

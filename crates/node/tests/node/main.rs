@@ -1,5 +1,7 @@
 //! A node among fakes: a toy engine, lanes in memory, a scripted orchestrator.
 
+#![expect(unreachable_pub, reason = "the kit is a library inside a test")]
+
 mod backpressure;
 mod flow;
 mod kit;

@@ -1,6 +1,6 @@
 //! Who is served, and until when.
 
-use computepool_core::control::OrchestratorMessage;
+use computepool_core::control::{NodeMessage, OrchestratorMessage};
 use computepool_core::{ActivationType, ContentHash, FaultCode, HopFrame, Lane, RouteTicket, SignedTicket};
 
 use crate::kit::{Cluster, Name, name};
@@ -20,10 +20,7 @@ async fn tickets_that_do_not_hold_are_refused_by_name() {
         (session, ticket)
     };
     let cases = [
-        (
-            (stranger.session, SignedTicket::seal(&stranger, &Name(name("somebody"))).unwrap()),
-            FaultCode::BadTicket,
-        ),
+        ((stranger.session, SignedTicket::seal(&stranger, &Name(name("somebody"))).unwrap()), FaultCode::BadTicket),
         (forged, FaultCode::BadTicket),
         (change(|t| t.expires_ms = 5), FaultCode::TicketExpired),
         (change(|t| t.not_before_ms = 1_900_000), FaultCode::TicketExpired),
@@ -70,14 +67,19 @@ async fn an_expired_session_ends_with_everything_in_it() {
     longer.expires_ms = 3_000_000;
     let longer = cluster.open_ticket(longer).await;
     let generation = cluster.begin(&session, &[1; 4], 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.clock.set(2_000_001);
     for i in 0..2 {
         assert_eq!(cluster.failed(i, generation).await.code, FaultCode::TicketExpired);
         cluster.status(i, "one session left", |s| s.sessions == 1 && s.generations == 0).await;
         assert!(cluster.closed(i, generation).await.is_some(), "what was done is accounted for unasked");
     }
+    // And only once, though the orchestrator asks as it always does.
+    cluster.close(generation).await;
     cluster.run(&longer, &[1; 4], 5).await;
+    let accounts = cluster
+        .count(|_, message| matches!(message, NodeMessage::Closed { generation: which, .. } if *which == generation));
+    assert_eq!(accounts, 2);
     cluster.end().await;
 }
 
@@ -86,7 +88,7 @@ async fn closing_a_session_closes_and_accounts_for_its_generations() {
     let cluster = Cluster::start(&["0..3", "3..6"]).await;
     let session = cluster.open_session().await;
     let generation = cluster.begin(&session, &[1; 4], 900).await;
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.close_session(&session).await;
     for i in 0..2 {
         assert!(cluster.closed(i, generation).await.is_some());
@@ -106,7 +108,7 @@ async fn lanes_may_come_before_their_session() {
     let generation = cluster.open(&session, &[1; 2], 3).await;
     let hidden = crate::kit::rows(2);
     lane.send(Ok(HopFrame::Activation { generation, position: 0, sample: true, hidden })).await.unwrap();
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     let mut back = doors.recv().await.unwrap();
     let token = futures::StreamExt::next(&mut back.frames).await.unwrap().unwrap();
     assert!(matches!(token, HopFrame::Token { position: 2, .. }));

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
-use computepool_core::{
-    Activation, ActivationType, Fault, FaultCode, GenerationId, HopFrame, Lane, NodeId, SessionId,
-};
+use computepool_core::{Activation, ActivationType, Fault, FaultCode, GenerationId, HopFrame, Lane, NodeId, SessionId};
 use tokio::sync::mpsc;
 
 use crate::kit::{Cluster, HIDDEN, Opened, hidden, name, rows};
@@ -79,7 +77,10 @@ impl Victims {
 
         // Another session on the same machines is as good as ever.
         honest(&cluster).await;
-        assert_eq!(cluster.count(|_, m| matches!(m, NodeMessage::GenerationFailed { generation: g, .. } if *g == generation)), 2);
+        assert_eq!(
+            cluster.count(|_, m| matches!(m, NodeMessage::GenerationFailed { generation: g, .. } if *g == generation)),
+            2
+        );
         cluster.end().await;
     }
 }
@@ -91,7 +92,7 @@ async fn honest(cluster: &Cluster) {
     let lane = cluster.net.connect(&session.ticket, &name("evil"), to, Lane::Prefill).await.unwrap();
     let generation = cluster.open(&session, &[1; 4], 2).await;
     lane.send(Ok(chunk(generation, 0, rows(4), true))).await.unwrap();
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(generation, 1).await;
     cluster.close(generation).await;
     cluster.close_session(&session).await;
 }
@@ -109,7 +110,8 @@ async fn a_repeated_chunk_is_a_replay() {
 
 #[tokio::test]
 async fn a_gap_is_refused() {
-    breaks(Lane::Prefill, FaultCode::WrongShape, |g| vec![chunk(g, 0, rows(8), false), chunk(g, 9, rows(8), false)]).await;
+    breaks(Lane::Prefill, FaultCode::WrongShape, |g| vec![chunk(g, 0, rows(8), false), chunk(g, 9, rows(8), false)])
+        .await;
 }
 
 #[tokio::test]
@@ -165,7 +167,7 @@ async fn breaks_after_prompt(code: FaultCode, frames: impl FnOnce(GenerationId) 
     for frame in [chunk(g, 0, rows(10), false), chunk(g, 10, rows(10), true)] {
         victims.prefill.send(Ok(frame)).await.unwrap();
     }
-    victims.cluster.heard("a token", |_, _| (!victims.cluster.tokens_so_far(g).is_empty()).then_some(())).await;
+    victims.cluster.some_tokens(g, 1).await;
     let frames = frames(g);
     victims.send(Lane::Decode, frames, code).await;
 }
@@ -192,7 +194,7 @@ async fn decode_steps_wait_for_each_other() {
     for frame in [chunk(g, 0, rows(10), false), chunk(g, 10, rows(10), true)] {
         victims.prefill.send(Ok(frame)).await.unwrap();
     }
-    victims.cluster.heard("a token", |_, _| (!victims.cluster.tokens_so_far(g).is_empty()).then_some(())).await;
+    victims.cluster.some_tokens(g, 1).await;
     victims.cluster.machines[0].engine.held.send_replace(true);
     for position in [20, 21] {
         victims.decode.send(Ok(chunk(g, position, rows(1), true))).await.unwrap();
@@ -212,7 +214,7 @@ async fn nothing_goes_past_the_length_that_was_reserved() {
     for position in 20..29 {
         let tokens = (position - 19) as usize;
         let cluster = &victims.cluster;
-        cluster.heard("tokens", |_, _| (cluster.tokens_so_far(g).len() >= tokens).then_some(())).await;
+        cluster.some_tokens(g, tokens).await;
         victims.decode.send(Ok(chunk(g, position, hidden(&[position]), true))).await.unwrap();
     }
     victims.cluster.tokens(g).await;
@@ -246,7 +248,7 @@ async fn a_generation_of_another_session_is_out_of_reach() {
     let to = &cluster.machines[0].id;
     let lane = cluster.net.connect(&other.ticket, &victims.evil, to, Lane::Prefill).await.unwrap();
     lane.send(Ok(chunk(theirs, 0, rows(4), true))).await.unwrap();
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(theirs).is_empty()).then_some(())).await;
+    cluster.some_tokens(theirs, 1).await;
     cluster.close(theirs).await;
     victims.ended(Lane::Prefill, FaultCode::WrongSession, FaultCode::WrongSession).await;
 }
@@ -278,7 +280,7 @@ async fn late_frames_of_closed_generations_are_no_fault() {
     prefill.send(Ok(HopFrame::Abort { generation: GenerationId([3; 16]), code: FaultCode::Cancelled })).await.unwrap();
     let next = cluster.open(session, &[1; 4], 2).await;
     prefill.send(Ok(chunk(next, 0, rows(4), true))).await.unwrap();
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(next).is_empty()).then_some(())).await;
+    cluster.some_tokens(next, 1).await;
     cluster.close(next).await;
     assert!(cluster.machines[0].handle.status().borrow().faults.is_empty());
     victims.cluster.end().await;
@@ -311,7 +313,7 @@ async fn lanes_without_a_place_in_an_open_session_are_dropped() {
     // None of it touched the session.
     victims.prefill.send(Ok(chunk(victims.generation, 0, rows(8), false))).await.unwrap();
     victims.prefill.send(Ok(chunk(victims.generation, 8, rows(12), true))).await.unwrap();
-    cluster.heard("a token", |_, _| (!cluster.tokens_so_far(victims.generation).is_empty()).then_some(())).await;
+    cluster.some_tokens(victims.generation, 1).await;
     cluster.close(victims.generation).await;
     victims.cluster.end().await;
 }

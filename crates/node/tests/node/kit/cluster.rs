@@ -178,6 +178,24 @@ impl Cluster {
         }
     }
 
+    /// Waits until what was heard so far is enough. Not to be asked from within [`Self::heard`], which holds the log.
+    pub async fn until(&self, what: impl Debug, enough: impl Fn() -> bool) {
+        let mut log = self.log.subscribe();
+        let waiting = async {
+            while !enough() {
+                log.changed().await.unwrap();
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("never came to {what:?}, only to {:#?}", self.log.borrow());
+        }
+    }
+
+    /// Waits until so many tokens were heard.
+    pub async fn some_tokens(&self, generation: GenerationId, count: usize) {
+        self.until(("tokens", generation, count), || self.tokens_so_far(generation).len() >= count).await;
+    }
+
     /// How many messages fit.
     pub fn count(&self, fits: impl Fn(usize, &NodeMessage) -> bool) -> usize {
         self.log.borrow().iter().filter(|(i, message)| fits(*i, message)).count()
@@ -258,7 +276,9 @@ impl Cluster {
 
     pub async fn refused(&self, i: usize, session: SessionId) -> Fault {
         self.heard(("session refused", i), |who, message| match message {
-            NodeMessage::SessionRefused { session: which, fault } if who == i && *which == session => Some(fault.clone()),
+            NodeMessage::SessionRefused { session: which, fault } if who == i && *which == session => {
+                Some(fault.clone())
+            }
             _ => None,
         })
         .await
@@ -301,7 +321,9 @@ impl Cluster {
         let generation = self.ask(session, prompt, max_tokens).await;
         for i in &session.members {
             self.heard(("generation opened", i), |who, message| match message {
-                NodeMessage::GenerationOpened { generation: which } if who == *i && *which == generation => Some(Ok(())),
+                NodeMessage::GenerationOpened { generation: which } if who == *i && *which == generation => {
+                    Some(Ok(()))
+                }
                 NodeMessage::GenerationFailed { generation: which, fault } if *which == generation => {
                     Some(Err(fault.clone()))
                 }

@@ -37,10 +37,6 @@ impl Net {
         lanes
     }
 
-    pub fn leave(&self, node: &NodeId) {
-        self.doors.lock().unwrap().remove(node);
-    }
-
     pub fn links(self: &Arc<Self>, me: &NodeId) -> Arc<dyn Links> {
         Arc::new(Mine { net: self.clone(), me: me.clone() })
     }
