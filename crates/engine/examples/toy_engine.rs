@@ -128,12 +128,11 @@ impl Stepper for ToyShard {
 
 fn main() -> ExitCode {
     // Once, where a test left a file for it: speak nonsense instead of frames.
-    if let Some(flag) = std::env::var_os("COMPUTEPOOL_ENGINE_TOY_NONSENSE") {
-        if std::fs::remove_file(flag).is_ok() {
-            let mut stdout = std::io::stdout();
-            let _ = stdout.write_all(b"Hello, this is no frame at all").and_then(|()| stdout.flush());
-            std::thread::sleep(Duration::from_secs(3_600));
-        }
+    let flag = std::env::var_os("COMPUTEPOOL_ENGINE_TOY_NONSENSE");
+    if flag.is_some_and(|flag| std::fs::remove_file(flag).is_ok()) {
+        let mut stdout = std::io::stdout();
+        let _ = stdout.write_all(b"Hello, this is no frame at all").and_then(|()| stdout.flush());
+        std::thread::sleep(Duration::from_secs(3_600));
     }
     child::main(&ToyLoader)
 }

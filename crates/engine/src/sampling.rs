@@ -23,6 +23,7 @@ mod mask;
 mod number;
 mod probability;
 mod select;
+mod weight;
 
 pub use history::History;
 pub use mask::TokenMask;

@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use computepool_core::{ActivationType, Fault, FaultCode, ShardInfo, ShardSpec};
+use computepool_core::{ActivationType, Fault, FaultCode, LayerRange, ShardInfo, ShardSpec};
 use computepool_model::text::ModelText;
 use computepool_model::weights::ModelFile;
 
 use crate::accelerator::Accelerator;
-use crate::backend::Backend;
+use crate::backend::{Backend, Segment};
 use crate::batch::{Batcher, Vocabulary};
 use crate::child::{DeviceReport, Loader, Stepper};
 use crate::constraint::{Grammar, GrammarVocabulary};
 use crate::cpu::Cpu;
-use crate::forward::Weights;
+use crate::forward::{BatchInput, Weights};
 use crate::pipe::{DeviceChoice, EngineOptions};
 
 /// Loads real shards.
@@ -39,6 +39,33 @@ impl Loader for ShardLoader {
         });
         devices
     }
+}
+
+impl ShardLoader {
+    /// Logits of every position of a sequence, computed in chunks of `chunk` on one shard with all layers: for comparing
+    /// with other implementations. Row-major, one row of vocabulary size for each token.
+    pub fn logits(&self, path: &Path, ids: &[u32], chunk: usize, options: &EngineOptions) -> Result<Vec<f32>, Fault> {
+        match options.device {
+            DeviceChoice::Cpu => logits(&Cpu::new(options.threads as usize), path, ids, chunk),
+            DeviceChoice::Cuda(ordinal) => logits(&Accelerator::cuda(ordinal as usize)?, path, ids, chunk),
+        }
+    }
+}
+
+/// Logits of every position of a sequence.
+pub(crate) fn logits<B: Backend>(backend: &B, path: &Path, ids: &[u32], chunk: usize) -> Result<Vec<f32>, Fault> {
+    let file = ModelFile::open(path)?;
+    let weights = Weights::load(backend, &file, LayerRange::new(0, file.config().layer_count)?)?;
+    let mut kv = weights.kv(backend, ids.len())?;
+    let mut all = Vec::new();
+    let mut position = 0;
+    for ids in ids.chunks(chunk.max(1)) {
+        let mut segments = [Segment { start: 0, rows: ids.len(), position, kv: &mut kv }];
+        let rows = weights.run(backend, BatchInput::Tokens(ids.to_vec()), &mut segments)?;
+        all.extend(weights.logits(backend, &rows, &(0..ids.len()).collect::<Vec<_>>())?);
+        position += ids.len() as u32;
+    }
+    Ok(all)
 }
 
 fn load<B: Backend>(backend: B, path: &Path, spec: &ShardSpec) -> Result<Batcher<B>, Fault> {
@@ -80,3 +107,6 @@ fn load<B: Backend>(backend: B, path: &Path, spec: &ShardSpec) -> Result<Batcher
     let max_context = spec.max_context.min(config.context);
     Ok(Batcher::new(backend, weights, info, max_context, vocabulary, ids_below))
 }
+
+#[cfg(test)]
+mod tests;

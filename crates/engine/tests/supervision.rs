@@ -1,5 +1,7 @@
 //! The supervisor of the engine process, against a real process: `examples/toy_engine.rs`.
 
+#![expect(clippy::unwrap_used, reason = "what is unexpected here fails the test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

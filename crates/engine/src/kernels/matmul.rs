@@ -92,11 +92,6 @@ impl Matrix {
         self.cols
     }
 
-    /// Bytes of weights.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.tensor.bytes().len() as u64
-    }
-
     /// Reads every page once, so that the first token does not wait for the disk.
     pub(crate) fn touch(&self) -> u8 {
         self.tensor.bytes().iter().step_by(4096).fold(0, |a, b| a ^ b)

@@ -3,8 +3,9 @@
 use computepool_core::Sampling;
 
 use super::SamplingError;
-use super::number::{exp, uniform};
+use super::number::uniform;
 use super::select::{Ranked, largest, maximum, rank};
+use super::weight::{BLOCK, Weight};
 
 /// The token for `position`, by the rules of [`super`].
 pub(super) fn choose(logits: &[f32], sampling: &Sampling, position: u32) -> Result<u32, SamplingError> {
@@ -16,13 +17,13 @@ pub(super) fn choose(logits: &[f32], sampling: &Sampling, position: u32) -> Resu
         let first = logits.iter().position(|logit| *logit == max);
         return first.map(|id| id as u32).ok_or(SamplingError::NothingAllowed { position });
     }
-    let weight = Weight { max: f64::from(max), temperature: f64::from(sampling.temperature) };
+    let weight = Weight::new(max, sampling.temperature);
     let cut_k = sampling.top_k != 0 && (sampling.top_k as usize) < logits.len();
     let cut_p = sampling.top_p < 1.0;
     let drawn = uniform(sampling.seed, position);
     if !cut_k && !cut_p {
-        let tokens = logits.iter().enumerate().map(|(id, logit)| (*logit, id as u32));
-        return draw(tokens, weight, sampling.min_p, drawn).ok_or(SamplingError::NothingAllowed { position });
+        return draw_from_all(logits, weight.at_least(sampling.min_p), drawn)
+            .ok_or(SamplingError::NothingAllowed { position });
     }
     let mut kept = match (cut_k, cut_p) {
         (true, true) => nucleus_of_sorted(largest(logits, sampling.top_k as usize), weight, sampling.top_p),
@@ -30,30 +31,15 @@ pub(super) fn choose(logits: &[f32], sampling: &Sampling, position: u32) -> Resu
         (false, _) => nucleus(logits, weight, sampling.top_p),
     };
     kept.sort_unstable_by_key(|(_, id)| *id);
-    draw(kept.into_iter(), weight, sampling.min_p, drawn).ok_or(SamplingError::NothingAllowed { position })
-}
-
-/// A token's probability relative to the likeliest one's: 1 for that, 0 for what is masked.
-#[derive(Clone, Copy)]
-struct Weight {
-    max: f64,
-    temperature: f64,
-}
-
-impl Weight {
-    #[inline]
-    fn of(self, logit: f32) -> f64 {
-        exp((f64::from(logit) - self.max) / self.temperature)
-    }
+    draw(&kept, weight.at_least(sampling.min_p), drawn).ok_or(SamplingError::NothingAllowed { position })
 }
 
 /// The smallest set of likeliest tokens whose share reaches `top_p`; at least one token.
 fn nucleus(logits: &[f32], weight: Weight, top_p: f32) -> Vec<Ranked> {
-    let total: f64 = logits.iter().map(|logit| weight.of(*logit)).sum();
-    // Tokens lighter than an equal part of what the nucleus may leave out are never needed to reach it. The threshold is
-    // taken a little lower, so that its rounding does not matter.
+    let total: f64 = logits.chunks(BLOCK).map(|block| weight.sum(block)).sum();
+    // Tokens lighter than an equal part of what the nucleus may leave out are never needed to reach it.
     let spare = (1.0 - f64::from(top_p)) * total / logits.len() as f64;
-    let threshold = weight.max + weight.temperature * (spare.ln() - 1e-3);
+    let threshold = weight.logit_below(spare);
     let ranked = logits.iter().enumerate().map(|(id, logit)| (*logit, id as u32));
     let mut candidates: Vec<Ranked> =
         ranked.filter(|(logit, _)| logit.is_finite() && f64::from(*logit) >= threshold).collect();
@@ -92,20 +78,45 @@ fn nucleus_of_sorted(mut kept: Vec<Ranked>, weight: Weight, top_p: f32) -> Vec<R
     kept
 }
 
-/// Lays the tokens that `min_p` keeps side by side, each as wide as its weight, and takes the one at `drawn` of the whole.
-fn draw(tokens: impl Iterator<Item = Ranked> + Clone, weight: Weight, min_p: f32, drawn: f64) -> Option<u32> {
-    let min_p = f64::from(min_p);
-    let weights = tokens.filter_map(|(logit, id)| {
-        let weight = weight.of(logit);
-        (weight > 0.0 && weight >= min_p).then_some((weight, id))
-    });
-    let target = drawn * weights.clone().map(|(weight, _)| weight).sum::<f64>();
+/// Lays the tokens side by side, each as wide as its weight, and takes the one at `drawn` of the whole.
+fn draw(tokens: &[Ranked], weight: Weight, drawn: f64) -> Option<u32> {
+    let target = drawn * tokens.iter().map(|(logit, _)| weight.of(*logit)).sum::<f64>();
     let (mut sum, mut last) = (0.0, None);
-    for (weight, id) in weights {
-        sum += weight;
-        last = Some(id);
-        if sum > target {
+    for (logit, id) in tokens {
+        let width = weight.of(*logit);
+        if width > 0.0 {
+            sum += width;
+            last = Some(*id);
+            if sum > target {
+                break;
+            }
+        }
+    }
+    last
+}
+
+/// As [`draw`], from a whole row: first the block, then the token within it.
+fn draw_from_all(logits: &[f32], weight: Weight, drawn: f64) -> Option<u32> {
+    let sums: Vec<f64> = logits.chunks(BLOCK).map(|block| weight.sum(block)).collect();
+    let mut rest = drawn * sums.iter().sum::<f64>();
+    let mut chosen = None;
+    for (block, sum) in sums.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
+        chosen = Some(block);
+        if *sum > rest {
             break;
+        }
+        rest -= sum;
+    }
+    let start = chosen? * BLOCK;
+    let mut last = None;
+    for (id, logit) in logits.iter().enumerate().skip(start).take(BLOCK) {
+        let width = weight.of(*logit);
+        if width > 0.0 {
+            last = Some(id as u32);
+            if width > rest {
+                break;
+            }
+            rest -= width;
         }
     }
     last

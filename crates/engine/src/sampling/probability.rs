@@ -3,8 +3,8 @@
 use computepool_core::{AlternativeToken, TokenLogprob};
 
 use super::SamplingError;
-use super::number::exp;
 use super::select::{largest, maximum};
+use super::weight::{BLOCK, Weight};
 
 /// Refuses a row with a NaN or an infinity in it.
 pub(super) fn check_finite(logits: &[f32], position: u32) -> Result<(), SamplingError> {
@@ -29,9 +29,10 @@ pub(super) struct Distribution {
 impl Distribution {
     /// Reads the likeliest `count` tokens and the normaliser off a row of finite logits.
     pub(super) fn of(logits: &[f32], count: u8) -> Self {
-        let max = f64::from(maximum(logits));
-        let sum: f64 = logits.iter().map(|logit| exp(f64::from(*logit) - max)).sum();
-        let normaliser = max + sum.ln();
+        let max = maximum(logits);
+        let weight = Weight::new(max, 1.0);
+        let sum: f64 = logits.chunks(BLOCK).map(|block| weight.sum(block)).sum();
+        let normaliser = f64::from(max) + sum.ln();
         let top = largest(logits, usize::from(count))
             .into_iter()
             .map(|(logit, id)| AlternativeToken { id, logprob: (f64::from(logit) - normaliser) as f32 })

@@ -28,9 +28,9 @@ fn the_same_inputs_give_the_same_tokens_whoever_samples() {
     for from in [0, 1, 17, 39] {
         let mut second = Sampler::new(&sampling(), Some(5), &prompt, 500).unwrap();
         tokens[..from].iter().for_each(|id| second.push(*id));
-        for at in from..40 {
-            let choice = second.sample(&mut row(at as u32, 500), None, at as u32 + 3).unwrap();
-            assert_eq!(choice.id, tokens[at], "taken over at {from}, token {at}");
+        for (at, expected) in (0..).zip(&tokens).skip(from) {
+            let choice = second.sample(&mut row(at, 500), None, at + 3).unwrap();
+            assert_eq!(choice.id, *expected, "taken over at {from}, token {at}");
         }
     }
     // The seed and the history both matter.
@@ -91,4 +91,31 @@ fn bad_rows_and_bad_requests_are_named() {
     assert!(refused(Sampling { logit_bias: vec![(4, 1.0)], ..Sampling::default() }, None, &[]).contains("token 4"));
     assert!(refused(Sampling::default(), None, &[0, 9]).contains("token 9"));
     assert!(refused(Sampling::default(), Some(21), &[]).contains("21"));
+}
+
+#[test]
+#[ignore = "a measurement, not a check: run with --ignored --nocapture"]
+fn what_a_token_costs() {
+    let cases = [
+        ("greedy", Sampling { temperature: 0.0, ..Sampling::default() }, None),
+        ("greedy, 5 logprobs", Sampling { temperature: 0.0, ..Sampling::default() }, Some(5)),
+        ("everything", Sampling::default(), None),
+        ("top_k 40, top_p 0.95", Sampling { top_k: 40, top_p: 0.95, ..Sampling::default() }, None),
+        ("top_p 0.95", Sampling { top_p: 0.95, ..Sampling::default() }, None),
+        ("min_p 0.05", Sampling { min_p: 0.05, ..Sampling::default() }, None),
+    ];
+    for vocabulary in [49_152, 262_144] {
+        let raw = row(1, vocabulary);
+        for (name, sampling, alternatives) in &cases {
+            let mut sampler = Sampler::new(sampling, *alternatives, &[], vocabulary).unwrap();
+            let mut spent = std::time::Duration::ZERO;
+            for position in 0..20 {
+                let mut logits = raw.clone();
+                let began = std::time::Instant::now();
+                sampler.sample(&mut logits, None, position).unwrap();
+                spent += began.elapsed();
+            }
+            println!("{vocabulary:>7} {name:<22} {:>6} µs", (spent / 20).as_micros());
+        }
+    }
 }

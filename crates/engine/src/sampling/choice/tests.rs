@@ -121,7 +121,7 @@ fn a_nucleus_of_a_large_vocabulary_is_the_sorted_one() {
     let logits: Vec<f32> =
         (0..50_000u32).map(|id| (uniform(1, id) as f32) * 4.0 + if id % 9_973 == 5 { 9.0 } else { 0.0 }).collect();
     let max = maximum(&logits);
-    let weight = Weight { max: f64::from(max), temperature: 0.8 };
+    let weight = Weight::new(max, 0.8);
     for top_p in [0.05f32, 0.5, 0.9, 0.999] {
         let mut sorted: Vec<Ranked> = logits.iter().enumerate().map(|(id, logit)| (*logit, id as u32)).collect();
         sorted.sort_by(rank);
