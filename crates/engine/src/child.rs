@@ -110,8 +110,8 @@ pub enum ChildError {
     Thread(std::io::Error),
 }
 
-/// Serves one host until it closes the pipe. If it does so while a step runs that does not end within
-/// [`inbox::GRACE`], the process exits from under it.
+/// Serves one host until it closes the pipe. If it does so while a step runs that does not end within a second, the
+/// process exits from under it.
 pub fn run<L: Loader>(loader: &L, input: impl Read + Send + 'static, output: impl Write) -> Result<(), ChildError> {
     let mut inbox = Inbox::start(input).map_err(ChildError::Thread)?;
     let mut outlet = Outlet::new(output);
