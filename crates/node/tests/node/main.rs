@@ -1,6 +1,6 @@
 //! A node among fakes: a toy engine, lanes in memory, a scripted orchestrator.
 
-#![expect(unreachable_pub, reason = "the kit is a library inside a test")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "the kit is a library inside a test")]
 
 mod backpressure;
 mod flow;
