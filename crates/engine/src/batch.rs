@@ -5,8 +5,7 @@
 //! the kernels are batch-invariant.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use computepool_core::ports::{EngineCommand, EngineEvent, StepInput};
@@ -14,7 +13,7 @@ use computepool_core::{Activation, ActivationType, Fault, FaultCode, Generate, G
 
 use crate::backend::{Backend, Segment};
 use crate::child::Stepper;
-use crate::constraint::Grammar;
+use crate::compiler::Compiler;
 use crate::forward::{BatchInput, Weights};
 use crate::kernels::attention::PAGE;
 use crate::sampling::Sampler;
@@ -30,6 +29,9 @@ const PREFILL_ROWS: usize = 64;
 /// A step is cut off here while other sequences are decoding, so that they wait less.
 const PREFILL_ROWS_AMONG_DECODES: usize = 32;
 
+/// While nothing else is to be done, grammars are waited for this long before the queue is looked at again.
+const GRAMMAR_PATIENCE: Duration = Duration::from_millis(2);
+
 /// What sampling needs to know of the model.
 pub(crate) struct Vocabulary {
     /// Tokens.
@@ -37,7 +39,7 @@ pub(crate) struct Vocabulary {
     /// Tokens that end a text.
     pub(crate) ends: Vec<u32>,
     /// Compiles constraints.
-    pub(crate) grammar: Arc<Grammar>,
+    pub(crate) compiler: Compiler,
 }
 
 /// One shard with its open generations.
@@ -91,7 +93,7 @@ impl<B: Backend> Batcher<B> {
         max_len: u32,
         prompt_len: u32,
         request: Option<Generate>,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         if self.sequences.contains_key(&generation) {
             return Err(Fault::new(FaultCode::ProtocolViolation, "this generation is already open"));
         }
@@ -101,8 +103,11 @@ impl<B: Backend> Batcher<B> {
                 format!("{max_len} tokens were asked for, this shard serves sequences of at most {}", self.max_context),
             ));
         }
+        let constraint = request.as_ref().and_then(|request| request.constraint.clone());
         let output = match (&self.vocabulary, request) {
-            (Some(vocabulary), Some(request)) => Some(output(vocabulary, &request)?),
+            (Some(vocabulary), Some(request)) => {
+                Some(Output::new(&request, Sampler::of(&request, vocabulary.size)?))
+            }
             (Some(_), None) => {
                 return Err(Fault::new(FaultCode::ProtocolViolation, "the exit shard was not told how to sample"));
             }
@@ -122,10 +127,34 @@ impl<B: Backend> Batcher<B> {
             });
         }
         let kv = self.weights.kv(&self.backend, max_len as usize)?;
+        let mut ready = true;
+        if let (Some(vocabulary), Some(constraint)) = (&mut self.vocabulary, constraint) {
+            vocabulary.compiler.compile(generation, constraint)?;
+            ready = false;
+        }
         self.reserved += needed;
         self.sequences.insert(generation, Sequence::new(kv, max_len, prompt_len, needed, output));
         self.turn.push_back(generation);
-        Ok(())
+        Ok(ready)
+    }
+
+    /// Hands compiled grammars to their generations, which are open with that.
+    fn take_grammars(&mut self, patience: Duration, out: &mut Vec<EngineEvent>) {
+        let mut patience = patience;
+        while let Some(compiler) = self.vocabulary.as_mut().map(|vocabulary| &mut vocabulary.compiler) {
+            let Some((generation, compiled)) = compiler.fetch(patience) else { return };
+            patience = Duration::ZERO;
+            let output = self.sequences.get_mut(&generation).and_then(|sequence| sequence.output.as_mut());
+            match (output, compiled) {
+                // Closed in the meantime.
+                (None, _) => {}
+                (Some(output), Ok(constraint)) => {
+                    output.constrain(constraint);
+                    out.push(EngineEvent::Opened { generation });
+                }
+                (Some(_), Err(fault)) => self.fail(generation, fault, out),
+            }
+        }
     }
 
     fn close(&mut self, generation: GenerationId) {
@@ -292,18 +321,14 @@ impl<B: Backend> Batcher<B> {
     }
 }
 
-fn output(vocabulary: &Vocabulary, request: &Generate) -> Result<Output, Fault> {
-    let sampler = Sampler::of(request, vocabulary.size)?;
-    let constraint = request.constraint.as_ref().map(|c| vocabulary.grammar.compile(c)).transpose()?;
-    Ok(Output::new(request, sampler, constraint))
-}
-
 impl<B: Backend> Stepper for Batcher<B> {
     fn command(&mut self, command: EngineCommand, out: &mut Vec<EngineEvent>) {
         match command {
             EngineCommand::Open { generation, max_len, prompt_len, request } => {
                 match self.open(generation, max_len, prompt_len, request) {
-                    Ok(()) => out.push(EngineEvent::Opened { generation }),
+                    Ok(true) => out.push(EngineEvent::Opened { generation }),
+                    // Open once its grammar is compiled.
+                    Ok(false) => {}
                     Err(fault) => out.push(EngineEvent::Failed { generation, fault }),
                 }
             }
@@ -320,11 +345,13 @@ impl<B: Backend> Stepper for Batcher<B> {
     }
 
     fn has_work(&self) -> bool {
-        self.sequences.values().any(|sequence| sequence.ready() > 0)
+        let compiling = self.vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.compiler.is_busy());
+        compiling || self.sequences.values().any(|sequence| sequence.ready() > 0)
     }
 
     fn step(&mut self, out: &mut Vec<EngineEvent>) -> Result<(), Fault> {
         let (mut picked, gathered) = self.pick();
+        self.take_grammars(if picked.is_empty() { GRAMMAR_PATIENCE } else { Duration::ZERO }, out);
         if picked.is_empty() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ mod backend;
 mod batch;
 pub mod child;
 pub mod client;
+mod compiler;
 pub mod constraint;
 mod cpu;
 mod forward;

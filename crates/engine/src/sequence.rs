@@ -136,9 +136,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// For a request, with its constraint compiled.
-    pub(crate) fn new(request: &Generate, sampler: Sampler, constraint: Option<ConstraintState>) -> Self {
-        Self { sampler, constraint, produced: 0, max_tokens: request.max_tokens, ignore_eos: request.ignore_eos }
+    /// For a request, without a constraint.
+    pub(crate) fn new(request: &Generate, sampler: Sampler) -> Self {
+        Self { sampler, constraint: None, produced: 0, max_tokens: request.max_tokens, ignore_eos: request.ignore_eos }
+    }
+
+    /// From now on only what this allows.
+    pub(crate) fn constrain(&mut self, constraint: ConstraintState) {
+        self.constraint = Some(constraint);
     }
 
     /// Chooses the token for `position` and says whether it is the last.

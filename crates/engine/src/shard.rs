@@ -11,6 +11,7 @@ use crate::accelerator::Accelerator;
 use crate::backend::{Backend, Segment};
 use crate::batch::{Batcher, Vocabulary};
 use crate::child::{DeviceReport, Loader, Stepper};
+use crate::compiler::Compiler;
 use crate::constraint::{Grammar, GrammarVocabulary};
 use crate::cpu::Cpu;
 use crate::forward::{BatchInput, Weights};
@@ -87,7 +88,7 @@ fn load<B: Backend>(backend: B, path: &Path, spec: &ShardSpec) -> Result<Batcher
         let control = (0..tokens.len() as u32).map(|id| text.is_control(id)).collect();
         let ends = text.end_tokens().to_vec();
         let grammar = Arc::new(Grammar::new(GrammarVocabulary { tokens, control, end: ends.clone() }));
-        Some(Vocabulary { size: config.vocabulary as u32, ends, grammar })
+        Some(Vocabulary { size: config.vocabulary as u32, ends, compiler: Compiler::start(grammar)? })
     } else {
         None
     };

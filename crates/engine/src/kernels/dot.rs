@@ -1,4 +1,4 @@
-//! The dot product of one quantised weight row with one or more quantised activation rows.
+//! Dot products of quantised weight rows with quantised activation rows.
 //!
 //! Per group of 32: eight exact integer sums of four products each, turned into floats and added to eight lanes with one
 //! fused multiply-add; offsets of the weights meet the activations' scaled sums in eight lanes of their own. At the end
@@ -9,50 +9,47 @@ use super::format::Format;
 use super::math::{LANES, lane_sum};
 use super::quantise::{GROUP, QuantisedRow};
 
-/// The most activation rows that one call takes.
+/// The most activation rows that share a pass over the weights.
 pub(crate) const MAX_TILE: usize = 4;
 
-/// `out[i] = weights · xs[i]` for up to [`MAX_TILE`] activation rows.
+/// `out[x * stride + i] = weights[i] · xs[x]` for consecutive weight rows of `row_bytes` each, and up to [`MAX_TILE`]
+/// activation rows.
+///
+/// Rows are taken in small tiles, so that several sums are under way at once and what was loaded is used again; how
+/// they are tiled changes no sum.
 #[inline(always)]
-pub(crate) fn dot<F: VectorFormat>(isa: Isa, weights: &[u8], xs: &[QuantisedRow<'_>], out: &mut [f32; MAX_TILE]) {
-    // SAFETY: the instruction set was detected on this processor (`Isa::best`); `check` bounds every row first.
+pub(crate) fn dot_rows<F: VectorFormat>(
+    isa: Isa,
+    weights: &[u8],
+    row_bytes: usize,
+    xs: &[QuantisedRow<'_>],
+    out: &mut [f32],
+    stride: usize,
+) {
     #[cfg(target_arch = "x86_64")]
-    unsafe {
-        check::<F>(weights, xs);
-        match (isa, xs) {
-            (Isa::Avx2, [a, b, c, d]) => *out = x86::avx2::<F, 4>(weights, [a, b, c, d]),
-            (Isa::Avx2, _) => {
-                for (x, out) in xs.iter().zip(out) {
-                    [*out] = x86::avx2::<F, 1>(weights, [x]);
-                }
-            }
-            (Isa::Avx512Vnni, [a, b, c, d]) => *out = x86::vnni::<F, 4>(weights, [a, b, c, d]),
-            (Isa::Avx512Vnni, _) => {
-                for (x, out) in xs.iter().zip(out) {
-                    [*out] = x86::vnni::<F, 1>(weights, [x]);
-                }
-            }
-            (Isa::Portable, _) => {
-                for (x, out) in xs.iter().zip(out) {
-                    *out = portable::<F>(weights, x);
-                }
+    if isa != Isa::Portable {
+        // SAFETY: these instruction sets were detected on this processor (`Isa::best`), and the rows fit (`check`).
+        unsafe {
+            check::<F>(row_bytes, xs);
+            match isa {
+                Isa::Avx512Vnni => x86::vnni_rows::<F>(weights, row_bytes, xs, out, stride),
+                _ => x86::avx2_rows::<F>(weights, row_bytes, xs, out, stride),
             }
         }
+        return;
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = isa;
-        for (x, out) in xs.iter().zip(out) {
-            *out = portable::<F>(weights, x);
+    let _ = isa;
+    for (at, weights) in weights.chunks_exact(row_bytes).enumerate() {
+        for (i, x) in xs.iter().enumerate() {
+            out[i * stride + at] = portable::<F>(weights, x);
         }
     }
 }
 
-/// Every activation row must be as long as the weight row; the vector code reads by pointer.
+/// Every activation row must be as long as a weight row; the vector code reads by pointer.
 #[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn check<F: Format>(weights: &[u8], xs: &[QuantisedRow<'_>]) {
-    let groups = weights.len() / F::BYTES * F::GROUPS;
+fn check<F: Format>(row_bytes: usize, xs: &[QuantisedRow<'_>]) {
+    let groups = row_bytes / F::BYTES * F::GROUPS;
     for x in xs {
         assert!(x.quants.len() == groups * GROUP && x.scales.len() == groups && x.sums.len() == groups * LANES);
     }
@@ -205,53 +202,115 @@ mod x86 {
     }
 
     macro_rules! dot_product {
-        ($name:ident, $features:literal, $fours:expr) => {
-            /// One weight row against `N` activation rows.
+        ($tile:ident, $rows:ident, $features:literal, $wide:literal, $fours:expr) => {
+            /// `R` weight rows against `N` activation rows.
             ///
             /// # Safety
-            /// The processor must have these features, and every row must have as many groups as the weights.
+            /// The processor must have these features, every weight row must have `row_bytes` readable bytes, and every
+            /// activation row as many groups.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name<F: VectorFormat, const N: usize>(
-                weights: &[u8],
+            unsafe fn $tile<F: VectorFormat, const R: usize, const N: usize>(
+                weights: [*const u8; R],
+                row_bytes: usize,
                 xs: [&QuantisedRow<'_>; N],
-            ) -> [f32; N] {
-                let mut sums = [_mm256_setzero_ps(); N];
-                let mut offsets = [_mm256_setzero_ps(); N];
+            ) -> [[f32; N]; R] {
+                let mut sums = [[_mm256_setzero_ps(); N]; R];
+                let mut offsets = [[_mm256_setzero_ps(); N]; R];
                 let mut at = 0;
-                for block in weights.chunks_exact(F::BYTES) {
+                for block in 0..row_bytes / F::BYTES {
                     for group in 0..F::GROUPS {
-                        // SAFETY: `block` has `BYTES` bytes; `at` stays below the number of groups that each row has.
-                        unsafe {
-                            let w = F::load(block.as_ptr(), group);
-                            let magnitude = if F::SIGNED { _mm256_abs_epi8(w.quants) } else { w.quants };
-                            for i in 0..N {
-                                let x = _mm256_loadu_si256(xs[i].quants.as_ptr().add(at * GROUP).cast());
-                                let signed = if F::SIGNED { _mm256_sign_epi8(x, w.quants) } else { x };
-                                let whole = _mm256_cvtepi32_ps($fours(magnitude, signed));
-                                let scale = _mm256_mul_ps(w.scale, _mm256_set1_ps(*xs[i].scales.as_ptr().add(at)));
-                                sums[i] = _mm256_fmadd_ps(whole, scale, sums[i]);
-                                if F::OFFSET {
-                                    let x = _mm256_loadu_ps(xs[i].sums.as_ptr().add(at * LANES));
-                                    offsets[i] = _mm256_fmadd_ps(w.offset, x, offsets[i]);
+                        for r in 0..R {
+                            // SAFETY: `block` lies within the row; `at` stays below the number of groups of each row.
+                            unsafe {
+                                let w = F::load(weights[r].add(block * F::BYTES), group);
+                                let magnitude = if F::SIGNED { _mm256_abs_epi8(w.quants) } else { w.quants };
+                                for i in 0..N {
+                                    let x = _mm256_loadu_si256(xs[i].quants.as_ptr().add(at * GROUP).cast());
+                                    let signed = if F::SIGNED { _mm256_sign_epi8(x, w.quants) } else { x };
+                                    let whole = _mm256_cvtepi32_ps($fours(magnitude, signed));
+                                    let scale = _mm256_mul_ps(w.scale, _mm256_set1_ps(*xs[i].scales.as_ptr().add(at)));
+                                    sums[r][i] = _mm256_fmadd_ps(whole, scale, sums[r][i]);
+                                    if F::OFFSET {
+                                        let x = _mm256_loadu_ps(xs[i].sums.as_ptr().add(at * LANES));
+                                        offsets[r][i] = _mm256_fmadd_ps(w.offset, x, offsets[r][i]);
+                                    }
                                 }
                             }
                         }
                         at += 1;
                     }
                 }
-                std::array::from_fn(|i| {
-                    let total = if F::OFFSET { _mm256_add_ps(sums[i], offsets[i]) } else { sums[i] };
-                    let mut lanes = [0.0; LANES];
-                    // SAFETY: the array has room for eight floats.
-                    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), total) };
-                    lane_sum(lanes)
+                std::array::from_fn(|r| {
+                    std::array::from_fn(|i| {
+                        let (sums, offsets) = (sums[r][i], offsets[r][i]);
+                        let total = if F::OFFSET { _mm256_add_ps(sums, offsets) } else { sums };
+                        let mut lanes = [0.0; LANES];
+                        // SAFETY: the array has room for eight floats.
+                        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), total) };
+                        lane_sum(lanes)
+                    })
                 })
+            }
+
+            /// All weight rows against up to four activation rows.
+            ///
+            /// # Safety
+            /// The processor must have these features, and every activation row as many groups as a weight row.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn $rows<F: VectorFormat>(
+                weights: &[u8],
+                row_bytes: usize,
+                xs: &[QuantisedRow<'_>],
+                out: &mut [f32],
+                stride: usize,
+            ) {
+                let count = weights.len() / row_bytes;
+                let mut at = 0;
+                macro_rules! tiles {
+                    ($r:literal, $n:literal, $first:literal) => {
+                        while count - at >= $r {
+                            // SAFETY: rows `at` to `at + R` lie within `weights`; the rest is the caller's promise.
+                            let tile = unsafe {
+                                let rows = std::array::from_fn::<_, $r, _>(|r| weights.as_ptr().add((at + r) * row_bytes));
+                                $tile::<F, $r, $n>(rows, row_bytes, std::array::from_fn(|i| &xs[$first + i]))
+                            };
+                            for (r, row) in tile.iter().enumerate() {
+                                for (i, value) in row.iter().enumerate() {
+                                    out[($first + i) * stride + at + r] = *value;
+                                }
+                            }
+                            at += $r;
+                        }
+                    };
+                }
+                match xs.len() {
+                    0 => {}
+                    1 => {
+                        tiles!(4, 1, 0);
+                        tiles!(1, 1, 0);
+                    }
+                    2 => {
+                        tiles!(2, 2, 0);
+                        tiles!(1, 2, 0);
+                    }
+                    3 => {
+                        tiles!(2, 2, 0);
+                        tiles!(1, 2, 0);
+                        at = 0;
+                        tiles!(4, 1, 2);
+                        tiles!(1, 1, 2);
+                    }
+                    _ => {
+                        tiles!($wide, 4, 0);
+                        tiles!(1, 4, 0);
+                    }
+                }
             }
         };
     }
 
-    dot_product!(avx2, "avx2,fma,f16c", fours_avx2);
-    dot_product!(vnni, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni", |unsigned, signed| {
+    dot_product!(avx2_tile, avx2_rows, "avx2,fma,f16c", 1, fours_avx2);
+    dot_product!(vnni_tile, vnni_rows, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni", 2, |unsigned, signed| {
         _mm256_dpbusd_epi32(_mm256_setzero_si256(), unsigned, signed)
     });
 }

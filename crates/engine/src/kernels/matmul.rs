@@ -3,7 +3,7 @@
 use computepool_core::{Fault, FaultCode};
 use computepool_model::tensor::{Tensor, TensorType};
 
-use super::dot::{MAX_TILE, VectorFormat, dot};
+use super::dot::{MAX_TILE, VectorFormat, dot_rows};
 use super::float::{self, Brain, FloatFormat, Half, Single};
 use super::format::{self, Format};
 use super::pool::Threads;
@@ -142,16 +142,11 @@ impl Matrix {
         out: &mut [f32],
     ) {
         let width = columns.len();
-        let mut results = [0.0; MAX_TILE];
+        let weights = &self.tensor.bytes()[columns.start * self.row_bytes..columns.end * self.row_bytes];
         for first in (0..input.rows()).step_by(MAX_TILE) {
-            let tile: [_; MAX_TILE] = std::array::from_fn(|i| input.row((first + i).min(input.rows() - 1)));
-            let tile = &tile[..MAX_TILE.min(input.rows() - first)];
-            for (at, column) in columns.clone().enumerate() {
-                dot::<F>(isa, self.row(column), tile, &mut results);
-                for (i, result) in results[..tile.len()].iter().enumerate() {
-                    out[(first + i) * width + at] = *result;
-                }
-            }
+            let count = MAX_TILE.min(input.rows() - first);
+            let tile: [_; MAX_TILE] = std::array::from_fn(|i| input.row(first + i.min(count - 1)));
+            dot_rows::<F>(isa, weights, self.row_bytes, &tile[..count], &mut out[first * width..], width);
         }
     }
 
