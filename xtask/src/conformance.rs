@@ -1,14 +1,27 @@
 //! Other people's suites and implementations, against ours. Long, and therefore not part of `make test`.
 
+mod clients;
+mod environment;
 pub(crate) mod licences;
+mod matrix;
+mod numbers;
+mod text;
 
 use crate::outcome::{Failure, Figures, Outcome};
 
 /// A name to ask for it alone, and what runs it.
 type Suite = (&'static str, fn() -> Outcome);
 
-/// Every suite, in the order in which they run.
-const SUITES: &[Suite] = &[("licences", licences::run)];
+/// Every suite, the quick ones first.
+const SUITES: &[Suite] = &[
+    ("licences", licences::run),
+    ("tokenizers", text::tokenizers),
+    ("templates", text::templates),
+    ("logits", numbers::logits),
+    ("speed", numbers::speed),
+    ("clients", clients::run),
+    ("matrix", matrix::run),
+];
 
 /// Runs the suites named, all of them when none is.
 pub(crate) fn run(names: &[String]) -> Outcome {

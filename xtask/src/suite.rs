@@ -83,7 +83,8 @@ fn doctests() -> Result<(Tally, bool), Failure> {
     libtest(cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]))
 }
 
-fn libtest(command: &mut Command) -> Result<(Tally, bool), Failure> {
+/// Runs a command that ends in libtest's closing lines.
+pub(crate) fn libtest(command: &mut Command) -> Result<(Tally, bool), Failure> {
     let mut tally = Tally::default();
     let well = run_reading(command, false, |line| {
         if let Some(found) = libtest_line(line) {

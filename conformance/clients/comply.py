@@ -1,0 +1,41 @@
+"""llm-comply against an endpoint: python comply.py BASE_URL KEY MODEL
+
+Runs every test that llm-comply has for Chat Completions. One of them, chat-image-input, wants an answer to a picture and
+cannot be told that a model reads text only: here it must be refused with a 400, and is told apart from the others.
+Written for PyPI llm-comply 0.5.0.
+"""
+
+import importlib.metadata
+import json
+import pathlib
+import subprocess
+import sys
+
+PICTURES = "chat-image-input"
+
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
+base, key, model = sys.argv[1:]
+program = pathlib.Path(sys.executable).with_name("llm-comply")
+command = [program, "run", "-u", base, "-k", key, "-m", model, "--format", "openai-chat", "--timeout", "300", "--json"]
+results = json.loads(subprocess.run(command, stdout=subprocess.PIPE).stdout)["results"]
+count = passed = 0
+for result in results:
+    name, status, errors = result["id"], result["status"], result.get("errors", [])
+    if name == PICTURES:
+        refused = status == "failed" and any("400" in error for error in errors)
+        if refused:
+            print(f"skip  {name} (this model reads text only, and refused the picture with a 400)")
+        else:
+            print(f"FAIL  {name}: neither answered nor refused with a 400: {status} {errors}")
+        count += not refused
+        continue
+    if status == "skipped":
+        print(f"skip  {name} ({'; '.join(errors)})")
+        continue
+    count += 1
+    passed += status == "passed"
+    notes = errors + [f"warning: {warning}" for warning in result.get("warnings", [])]
+    print(f"{'ok   ' if status == 'passed' else 'FAIL '} {name}{': ' + '; '.join(notes)[:500] if notes else ''}")
+print(f"llm-comply {importlib.metadata.version('llm-comply')}: {passed} of {count} checks passed")
+sys.exit(0 if passed == count and count >= 6 else 1)
