@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use computepool_api::KeyDigest;
 use computepool_core::ports::{NetworkStatus, ShardPhase};
 use computepool_core::{Fault, FaultCode, LayerRange};
 
@@ -27,6 +28,8 @@ pub struct ClusterSettings {
     pub max_context: u32,
     /// Where the HTTP face listens.
     pub api: String,
+    /// An API key that the HTTP face wants from everybody, this program included; nobody needs one when absent.
+    pub key: Option<String>,
     /// Further arguments for the orchestrator.
     pub orchestrator_arguments: Vec<String>,
     /// Where logs go.
@@ -40,6 +43,7 @@ const LOAD: Duration = Duration::from_secs(120);
 pub struct Cluster {
     orchestrator: Supervised,
     address: OrchestratorAddress,
+    key: Option<String>,
     nodes: Nodes,
 }
 
@@ -108,12 +112,15 @@ impl Cluster {
         arguments.extend(["--shards".to_owned(), settings.shards.to_string()]);
         arguments.extend(["--kv-mb".to_owned(), (settings.kv_bytes >> 20).to_string()]);
         arguments.extend(["--context".to_owned(), settings.max_context.to_string()]);
+        if let Some(key) = &settings.key {
+            arguments.extend(["--key-sha256".to_owned(), KeyDigest::of(key).to_string()]);
+        }
         arguments.extend(settings.orchestrator_arguments.iter().cloned());
         let log = log_path(&settings.logs, "orchestrator");
         let (orchestrator, address): (_, OrchestratorAddress) =
             Supervised::start("orchestrator", &settings.program, &arguments, &log).await?;
         let nodes = Nodes::start(settings, &address.addresses).await?;
-        Ok(Self { orchestrator, address, nodes })
+        Ok(Self { orchestrator, address, key: settings.key.clone(), nodes })
     }
 
     /// Base address of the HTTP face.
@@ -143,10 +150,15 @@ impl Cluster {
     /// Waits until a complete route serves the model, telling `changed` of every change on the way.
     pub async fn ready(&mut self, mut changed: impl FnMut(&NetworkStatus)) -> Result<NetworkStatus, Fault> {
         let url = format!("{}/network", self.api());
+        let client = reqwest::Client::new();
         let deadline = Instant::now() + LOAD;
         let mut last = NetworkStatus::default();
         loop {
-            if let Ok(response) = reqwest::get(&url).await
+            let mut request = client.get(&url);
+            if let Some(key) = &self.key {
+                request = request.bearer_auth(key);
+            }
+            if let Ok(response) = request.send().await
                 && let Ok(status) = response.json::<NetworkStatus>().await
             {
                 if status != last {

@@ -1,13 +1,17 @@
 //! What can be said on the command line.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use computepool_app::{KeyDigest, ModelSource};
-use computepool_core::{Fault, LayerRange};
+use computepool_core::{Fault, FaultCode, LayerRange};
 
 use crate::chat::ChatOptions;
+use crate::memory::MemoryArguments;
 
 /// Runs one big model on several machines, layer by layer, behind an OpenAI-compatible endpoint.
 #[derive(Parser)]
@@ -37,6 +41,8 @@ pub(crate) enum Task {
     Models(ModelsArguments),
     /// Compare a model unsharded and split over 2 and 3 nodes, side by side.
     Bench(BenchArguments),
+    /// Show how much memory each shard's engine takes, beside what was reckoned.
+    Memory(MemoryArguments),
 }
 
 /// What a cluster on this machine is made of.
@@ -78,6 +84,50 @@ pub(crate) struct UpArguments {
     /// Where the endpoint listens.
     #[arg(long, default_value = "127.0.0.1:8642")]
     pub(crate) api: String,
+    /// An API key that clients must give; without any, everybody on this machine is let in.
+    #[arg(long, env = "COMPUTEPOOL_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// A further key to accept, by its SHA-256 in hex; `:N` after it grants N requests a minute.
+    #[arg(long, requires = "key")]
+    pub(crate) key_sha256: Vec<AcceptedKey>,
+    /// Leave when standard input closes, and say in JSON when up: for programs that start this one.
+    #[arg(long)]
+    pub(crate) supervised: bool,
+}
+
+/// A key that the endpoint accepts, as `DIGEST` or `DIGEST:REQUESTS_PER_MINUTE`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AcceptedKey {
+    /// SHA-256 of the key.
+    pub(crate) digest: KeyDigest,
+    /// Its own rate; what all keys have when absent.
+    pub(crate) per_minute: Option<NonZeroU32>,
+}
+
+impl FromStr for AcceptedKey {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let (digest, per_minute) = match text.split_once(':') {
+            None => (text, None),
+            Some((digest, rate)) => {
+                let rate = rate.parse().map_err(|_| {
+                    Fault::new(FaultCode::InvalidRequest, format!("{rate:?} is not a number of requests a minute"))
+                })?;
+                (digest, Some(rate))
+            }
+        };
+        Ok(Self { digest: digest.parse()?, per_minute })
+    }
+}
+
+impl fmt::Display for AcceptedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.per_minute {
+            None => write!(f, "{}", self.digest),
+            Some(rate) => write!(f, "{}:{rate}", self.digest),
+        }
+    }
 }
 
 /// How a serving process is known and reached.
@@ -143,9 +193,9 @@ pub(crate) struct OrchestratorArguments {
     /// Where the HTTP endpoint listens.
     #[arg(long, default_value = "127.0.0.1:8642")]
     pub(crate) api: SocketAddr,
-    /// SHA-256 of an API key to accept, in hex; without any, everybody is let in.
+    /// SHA-256 of an API key to accept, in hex; `:N` after it grants N requests a minute. Without any, everybody is let in.
     #[arg(long)]
-    pub(crate) key_sha256: Vec<KeyDigest>,
+    pub(crate) key_sha256: Vec<AcceptedKey>,
     /// Generations one key may have running at once.
     #[arg(long, default_value_t = 64)]
     pub(crate) key_generations: u32,
@@ -223,4 +273,21 @@ pub(crate) struct BenchArguments {
     /// Streams at once in the second part; 0 leaves it out.
     #[arg(long, default_value_t = 32)]
     pub(crate) streams: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_accepted_with_and_without_a_rate_of_their_own() {
+        let digest = "ab".repeat(32);
+        let plain: AcceptedKey = digest.parse().unwrap();
+        assert_eq!((plain.per_minute, plain.to_string()), (None, digest.clone()));
+        let limited: AcceptedKey = format!("{digest}:5").parse().unwrap();
+        assert_eq!((limited.per_minute, limited.to_string()), (NonZeroU32::new(5), format!("{digest}:5")));
+        for wrong in [format!("{digest}:0"), format!("{digest}:"), "abc".to_owned()] {
+            assert!(wrong.parse::<AcceptedKey>().is_err(), "{wrong}");
+        }
+    }
 }

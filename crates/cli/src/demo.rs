@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use computepool_app::cluster::{Cluster, ClusterSettings};
+use computepool_app::supervised::{announce, told_to_leave};
 use computepool_core::ports::{NetworkStatus, ShardPhase};
 use computepool_core::{Fault, FaultCode, SignedReceipt};
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ impl ClusterArguments {
             kv_bytes: self.kv_mb << 20,
             max_context: self.context,
             api: api.to_owned(),
+            key: None,
             orchestrator_arguments: Vec::new(),
             logs: logs()?,
         })
@@ -160,19 +162,64 @@ fn shards(status: &NetworkStatus, receipts: &[SignedReceipt]) -> String {
 /// Keeps a cluster running until Ctrl-C.
 pub(crate) async fn up(arguments: UpArguments) -> Result<bool, Fault> {
     let began = Instant::now();
-    let settings = arguments.cluster.settings(&arguments.api)?;
-    let (mut cluster, _) = started(&settings, began).await?;
-    let api = cluster.api().to_owned();
-    let models = Endpoint::new(&api, None).get("/models").await?;
+    let mut settings = arguments.cluster.settings(&arguments.api)?;
+    settings.key = arguments.key.clone();
+    for key in &arguments.key_sha256 {
+        settings.orchestrator_arguments.extend(["--key-sha256".to_owned(), key.to_string()]);
+    }
+    let mut cluster = if arguments.supervised {
+        let mut cluster = Cluster::start(&settings).await?;
+        cluster.ready(|_| {}).await?;
+        announce(cluster.address())?;
+        cluster
+    } else {
+        let (cluster, _) = started(&settings, began).await?;
+        invite(&cluster, &settings).await?;
+        cluster
+    };
+    let mut told = std::pin::pin!(told_to_leave());
+    let ended = loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c(), if !arguments.supervised => break None,
+            () = &mut told, if arguments.supervised => break None,
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+        if let Some(name) = cluster.ended() {
+            break Some(name);
+        }
+    };
+    let say = |text: &str| {
+        if !arguments.supervised {
+            println!("{text}");
+        }
+    };
+    match &ended {
+        Some(name) => eprintln!("{name} has ended; its log is in {}", settings.logs.display()),
+        None => say("\ndraining"),
+    }
+    let left = cluster.leave().await;
+    say(if left { "every process has left" } else { "a process had to be ended" });
+    Ok(left && ended.is_none())
+}
+
+/// Says how the cluster is talked to.
+async fn invite(cluster: &Cluster, settings: &ClusterSettings) -> Result<(), Fault> {
+    let api = cluster.api();
+    let models = Endpoint::new(api, settings.key.clone()).get("/models").await?;
     let model = models["data"][0]["id"].as_str().unwrap_or_default();
+    // A key is not repeated where a screen may be seen or a log kept.
+    let (header, key) = match &settings.key {
+        Some(_) => (" -H \"Authorization: Bearer $COMPUTEPOOL_API_KEY\"", "your key"),
+        None => ("", "none"),
+    };
     println!(
         r#"
 Endpoint: {api}
 
-curl {api}/chat/completions -H 'Content-Type: application/json' \
+curl {api}/chat/completions{header} -H 'Content-Type: application/json' \
   -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}], "stream": true}}'
 
-python3 -c 'from openai import OpenAI; c = OpenAI(base_url="{api}", api_key="none"); print(c.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello!"}}]).choices[0].message.content)'
+python3 -c 'from openai import OpenAI; c = OpenAI(base_url="{api}", api_key="{key}"); print(c.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello!"}}]).choices[0].message.content)'
 
 Chat here:  computepool chat --endpoint {api}
 Add a node: computepool node --orchestrator {}
@@ -182,21 +229,5 @@ Ctrl-C drains and leaves."#,
         cluster.address().addresses.first().map(String::as_str).unwrap_or_default(),
         settings.logs.display(),
     );
-    let ended = loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => break None,
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-        }
-        if let Some(name) = cluster.ended() {
-            break Some(name);
-        }
-    };
-    if let Some(name) = &ended {
-        println!("\n{name} has ended; its log is in {}", settings.logs.display());
-    } else {
-        println!("\ndraining");
-    }
-    let left = cluster.leave().await;
-    println!("{}", if left { "every process has left" } else { "a process had to be ended" });
-    Ok(left && ended.is_none())
+    Ok(())
 }

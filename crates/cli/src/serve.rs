@@ -8,7 +8,7 @@ use computepool_app::supervised::{announce, told_to_leave};
 use computepool_app::{ApiKey, KeyLimits, ModelSource, paths};
 use computepool_core::{Fault, FaultCode};
 
-use crate::arguments::{NodeArguments, OrchestratorArguments, ServingArguments};
+use crate::arguments::{AcceptedKey, NodeArguments, OrchestratorArguments, ServingArguments};
 
 const EVERYWHERE: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
 const LOOPBACK: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
@@ -91,6 +91,10 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
         return Err(Fault::new(FaultCode::InvalidRequest, "an endpoint that others can reach needs an API key")
             .hint("give the SHA-256 of a key with --key-sha256, or listen on 127.0.0.1"));
     }
+    let key = |accepted: AcceptedKey| ApiKey {
+        digest: accepted.digest,
+        limits: accepted.per_minute.map(|rate| KeyLimits { per_minute: Some(rate), ..key_limits }),
+    };
     let settings = OrchestratorSettings {
         identity: serving.identity("orchestrator")?,
         listen: serving.addresses(),
@@ -100,7 +104,7 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
         kv_bytes: arguments.kv_mb << 20,
         max_generations: arguments.key_generations,
         api: Some(arguments.api),
-        keys: arguments.key_sha256.into_iter().map(ApiKey::from).collect(),
+        keys: arguments.key_sha256.into_iter().map(key).collect(),
         key_limits,
         allowed_origins: arguments.allow_origin,
     };
