@@ -43,8 +43,15 @@ async fn what_a_node_could_not_close_the_next_one_closes() {
     for _ in 0..9 {
         cluster.ask(&session, &[1; 4], 4).await;
     }
+    // Two are open, one is in the engine's hands, four in its queue, and one waits for a place there.
+    let full = async {
+        while cluster.machines[0].shared.open_generations() < 8 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), full).await.unwrap();
     assert_eq!(cluster.restart(0).await, ExitReason::ControlLost);
-    assert!(cluster.machines[0].shared.open_generations() >= 2);
+    assert_eq!(cluster.machines[0].shared.open_generations(), 8);
     cluster.machines[0].engine.held.send_replace(false);
     cluster.assign(0, 2, "0..6".parse().unwrap()).await;
     let again = cluster.open_session().await;
