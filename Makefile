@@ -9,7 +9,7 @@ COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench conformance fuzz engine-cuda gpu-test lint
+ACCEPTANCE := demo test bench memory conformance fuzz engine-cuda gpu-test lint
 .PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup sample-model binaries clean
 
 help: ## this list
@@ -18,6 +18,7 @@ help: ## this list
 demo: ## a real model, split over three processes, answers a question
 test: ## builds everything and runs every test
 bench: ## tokens per second: unsharded, 2 and 3 shards, as ratios
+memory: ## peak memory of each engine, beside its limit and the estimate
 conformance: ## other people's suites and implementations against ours (long)
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
 engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
@@ -53,6 +54,9 @@ test-steps: sample-model
 
 bench-steps: sample-model binaries
 	@$(COMPUTEPOOL) bench $(ARGS)
+
+memory-steps: sample-model binaries
+	@$(COMPUTEPOOL) memory $(ARGS)
 
 conformance-steps: sample-model binaries
 	@scripts/setup node

@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     between_tokens: Histogram,
     nodes: Family<Labels<1>, Gauge>,
     sessions: Gauge,
+    kv_tokens: Family<Labels<1>, Gauge>,
+    engine_memory: Family<Labels<1>, Gauge>,
 }
 
 const FIRST_TOKEN_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -43,6 +45,8 @@ impl Metrics {
             between_tokens: Histogram::new(BETWEEN_BUCKETS),
             nodes: Family::default(),
             sessions: Gauge::default(),
+            kv_tokens: Family::default(),
+            engine_memory: Family::default(),
         };
         metrics.registered()
     }
@@ -60,6 +64,9 @@ impl Metrics {
         r.register_with_unit("inter_token", help, Unit::Seconds, self.between_tokens.clone());
         r.register("nodes", "Registered nodes, by phase", self.nodes.clone());
         r.register("sessions", "Open sessions", self.sessions.clone());
+        r.register("kv_tokens", "Tokens of KV in use, by node", self.kv_tokens.clone());
+        let help = "Memory of the engine process, by node";
+        r.register_with_unit("engine_memory", help, Unit::Bytes, self.engine_memory.clone());
         self
     }
 
@@ -105,6 +112,16 @@ impl Metrics {
             self.nodes.get_or_create(&[("phase", phase_name(phase).to_owned())]).set(count as i64);
         }
         self.sessions.set(i64::try_from(network.sessions).unwrap_or(i64::MAX));
+        // Those of nodes that are gone must not stay.
+        self.kv_tokens.clear();
+        self.engine_memory.clear();
+        for node in &network.nodes {
+            let Some(usage) = node.usage else { continue };
+            let label = [("node", node.node.to_string())];
+            let count = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
+            self.kv_tokens.get_or_create(&label).set(count(usage.kv_tokens_used));
+            self.engine_memory.get_or_create(&label).set(count(usage.rss_bytes));
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -118,5 +135,32 @@ fn phase_name(phase: ShardPhase) -> &'static str {
         ShardPhase::Ready => "ready",
         ShardPhase::Down => "down",
         ShardPhase::Draining => "draining",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use computepool_core::ports::NodeStatus;
+    use computepool_core::{EngineUsage, NodeId};
+
+    use super::*;
+
+    #[test]
+    fn engines_are_shown_by_node_and_forgotten_with_it() {
+        let metrics = Metrics::new();
+        let node = NodeStatus {
+            node: NodeId::new("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN").unwrap(),
+            name: "first".to_owned(),
+            layers: None,
+            phase: ShardPhase::Idle,
+            reason: String::new(),
+            shard: None,
+            usage: Some(EngineUsage { rss_bytes: 5000, kv_tokens_used: 40, ..EngineUsage::default() }),
+        };
+        let line = |name: &str, value: u64| format!("computepool_{name}{{node=\"{}\"}} {value}\n", node.node);
+        let network = NetworkStatus { nodes: vec![node.clone()], ..NetworkStatus::default() };
+        let text = metrics.render(&network).unwrap();
+        assert!(text.contains(&line("kv_tokens", 40)) && text.contains(&line("engine_memory_bytes", 5000)), "{text}");
+        assert!(!metrics.render(&NetworkStatus::default()).unwrap().contains(node.node.as_str()));
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use computepool_core::control::{CONTROL_VERSION, NodeMessage};
 use computepool_core::ports::{Engine, IncomingLane, SystemClock};
-use computepool_core::{Fault, FaultCode, LayerRange, NodeId};
-use computepool_engine::client::{EngineClient, EngineLaunch, EngineSnapshot};
+use computepool_core::{EngineUsage, Fault, FaultCode, LayerRange, NodeId};
+use computepool_engine::client::{EngineClient, EngineLaunch, EngineSnapshot, Timing};
 use computepool_engine::pipe::DeviceChoice;
 use computepool_model::catalogue::ModelSource;
 use computepool_node::{ExitReason, Feed, Node, NodeOptions, NodeParts, SharedEngine};
@@ -16,6 +16,7 @@ use computepool_transport::lanes::{AcceptLimits, HopLinks, LaneOptions};
 use computepool_transport::{Identity, Network, NetworkOptions, PeerVerifier};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::models;
@@ -69,6 +70,9 @@ const FALLBACK_MEMORY: u64 = 2 << 30;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// How often the engine is asked what it uses, and the orchestrator told, where that has changed.
+const USAGE_EVERY: Duration = Duration::from_millis(250);
+
 impl RunningNode {
     /// Starts one. It keeps trying to reach its orchestrator until it is told to leave.
     pub async fn start(settings: NodeSettings) -> Result<Self, Fault> {
@@ -88,6 +92,7 @@ impl RunningNode {
         let launch = EngineLaunch {
             threads: settings.threads,
             device,
+            timing: Timing { ping: USAGE_EVERY, ..Timing::default() },
             ..EngineLaunch::new(chosen.executable, models::lookup(&catalogue))
         };
         let (engine, events) = EngineClient::start(launch);
@@ -103,6 +108,7 @@ impl RunningNode {
             addresses,
             network: network.clone(),
             engine: SharedEngine::new(engine.clone(), events),
+            snapshot: engine.snapshot(),
             links: Arc::new(links),
             lanes: Feed::new(lanes),
             hello: NodeMessage::Hello {
@@ -151,6 +157,7 @@ struct Keeper {
     addresses: Vec<String>,
     network: Network,
     engine: Arc<SharedEngine>,
+    snapshot: watch::Receiver<EngineSnapshot>,
     links: Arc<HopLinks>,
     lanes: Feed<IncomingLane>,
     hello: NodeMessage,
@@ -191,7 +198,7 @@ impl Keeper {
         control_in: futures::stream::BoxStream<'static, computepool_core::control::OrchestratorMessage>,
     ) -> ExitReason {
         let (control_out, queue) = mpsc::channel(256);
-        let forward = tokio::spawn(forward(queue, sender));
+        let forward = tokio::spawn(forward(queue, self.snapshot.clone(), sender));
         let mut node = Node::start(NodeParts {
             identity: self.identity.clone(),
             verifier: Arc::new(PeerVerifier),
@@ -214,14 +221,46 @@ impl Keeper {
     }
 }
 
-/// Writes what a node says onto its control link.
-async fn forward(mut queue: mpsc::Receiver<NodeMessage>, sender: ControlSender) {
-    while let Some(message) = queue.recv().await {
+/// Writes what a node says onto its control link, and between that what its engine uses.
+async fn forward(
+    mut queue: mpsc::Receiver<NodeMessage>,
+    engine: watch::Receiver<EngineSnapshot>,
+    sender: ControlSender,
+) {
+    let mut told = None;
+    let mut ticks = tokio::time::interval(USAGE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut greeted = false;
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = queue.recv() => match message {
+                Some(message) => message,
+                None => return,
+            },
+            // The first message is the hello; nothing may go before it.
+            _ = ticks.tick(), if greeted => match news(&mut told, &engine.borrow()) {
+                Some(usage) => NodeMessage::Usage(usage),
+                None => continue,
+            },
+        };
+        greeted = true;
         if let Err(fault) = sender.send(&message).await {
             tracing::debug!(%fault, "the control link ended");
             return;
         }
     }
+}
+
+/// What the engine uses, where that is not what was told last.
+fn news(told: &mut Option<EngineUsage>, engine: &EngineSnapshot) -> Option<EngineUsage> {
+    let usage = EngineUsage {
+        pid: engine.pid,
+        rss_bytes: engine.rss_bytes,
+        peak_rss_bytes: engine.peak_rss_bytes,
+        kv_tokens_used: engine.kv_tokens_used,
+    };
+    (told.replace(usage) != Some(usage)).then_some(usage)
 }
 
 /// Splits `…/p2p/ID` addresses into the one id they must share and the addresses to dial.
@@ -271,5 +310,17 @@ mod tests {
         assert!(orchestrator(&["/ip4/1.2.3.4/tcp/5".to_owned()]).is_err());
         let other = "/ip4/1.2.3.4/tcp/5/p2p/12D3KooWOther".to_owned();
         assert!(orchestrator(&[addresses[0].clone(), other]).is_err());
+    }
+
+    #[test]
+    fn usage_is_told_once_and_again_when_it_changes() {
+        let mut told = None;
+        let mut engine = EngineSnapshot { pid: Some(7), kv_tokens_used: 40, ..EngineSnapshot::default() };
+        let first = news(&mut told, &engine).unwrap();
+        assert_eq!((first.pid, first.kv_tokens_used), (Some(7), 40));
+        engine.starts += 1;
+        assert_eq!(news(&mut told, &engine), None, "nothing the orchestrator is told has changed");
+        engine.kv_tokens_used = 0;
+        assert_eq!(news(&mut told, &engine).unwrap().kv_tokens_used, 0);
     }
 }

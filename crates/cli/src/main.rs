@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod demo;
 mod endpoint;
+mod memory;
 mod serve;
 mod show;
 
@@ -52,5 +53,6 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Chat(arguments) => chat::chat(arguments.options()?).await.map(|()| true),
         Task::Models(arguments) => show::models(arguments).await.map(|()| true),
         Task::Bench(arguments) => bench::bench(arguments).await,
+        Task::Memory(arguments) => memory::memory(arguments).await,
     }
 }

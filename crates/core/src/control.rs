@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fault, Generate, GenerationId, LayerRange, ModelSummary, SessionId, ShardInfo, ShardSpec, SignedReceipt,
-    SignedTicket, TokenEvent,
+    EngineUsage, Fault, Generate, GenerationId, LayerRange, ModelSummary, SessionId, ShardInfo, ShardSpec,
+    SignedReceipt, SignedTicket, TokenEvent,
 };
 
 /// The version of this vocabulary; both sides must speak the same.
@@ -89,6 +89,8 @@ pub enum NodeMessage {
     },
     /// The node finishes what it has and takes nothing new.
     Draining,
+    /// What the node's engine uses; said now and then when it has changed.
+    Usage(EngineUsage),
 }
 
 /// From an orchestrator to a node.

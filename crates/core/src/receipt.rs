@@ -38,6 +38,7 @@ pub struct SignedReceipt {
     /// What is claimed.
     pub receipt: Receipt,
     /// By the node that did it.
+    #[serde(with = "crate::hex_bytes")]
     pub signature: Vec<u8>,
 }
 

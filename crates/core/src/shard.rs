@@ -66,3 +66,16 @@ pub struct ShardInfo {
     /// The kernels chosen at run time: `avx512-vnni`, `cuda-8.9`, …
     pub kernels: String,
 }
+
+/// What a node's engine process uses, as the node last said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineUsage {
+    /// The process, by the id its own machine gave it, while there is one.
+    pub pid: Option<u32>,
+    /// Bytes of memory it has now.
+    pub rss_bytes: u64,
+    /// The most bytes of memory it has had.
+    pub peak_rss_bytes: u64,
+    /// Tokens of KV reserved by open generations.
+    pub kv_tokens_used: u64,
+}

@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use crate::{ClientId, Fault, Generate, GenerationEvent, LayerRange, ModelId, ModelSummary, NodeId, ShardInfo};
+use crate::{ClientId, EngineUsage, Fault, Generate, GenerationEvent, LayerRange, ModelId, ModelSummary, NodeId, ShardInfo};
 
 /// Runs generations on whatever routes there are.
 pub trait Inference: Send + Sync {
@@ -65,6 +65,9 @@ pub struct NodeStatus {
     pub reason: String,
     /// What it holds, once loaded.
     pub shard: Option<ShardInfo>,
+    /// What its engine process uses, once the node has said so. Nothing is decided by it.
+    #[serde(default)]
+    pub usage: Option<EngineUsage>,
 }
 
 /// How far a node is with its shard.

@@ -1,7 +1,7 @@
 //! The nodes: who is connected, who said hello, and who had to go.
 
 use computepool_core::control::{Assignment, CONTROL_VERSION, NodeMessage, OrchestratorMessage};
-use computepool_core::{Fault, LayerRange, ModelSummary, NodeId, ShardInfo};
+use computepool_core::{EngineUsage, Fault, LayerRange, ModelSummary, NodeId, ShardInfo};
 
 use super::{State, Turn};
 use crate::refusal::plain;
@@ -48,6 +48,7 @@ pub(super) struct Node {
     pub(super) strikes: u32,
     /// What people should know of it beside its phase.
     pub(super) note: Option<String>,
+    pub(super) usage: Option<EngineUsage>,
 }
 
 /// What a node was asked to serve.
@@ -147,6 +148,7 @@ impl Turn<'_> {
             NodeMessage::Token { generation, event } => self.token(node, generation, event),
             NodeMessage::Closed { generation, receipt } => self.closed(node, generation, receipt),
             NodeMessage::Draining => self.node_draining(node),
+            NodeMessage::Usage(usage) => self.node_usage(node, usage),
             // Hello is dealt with above; a message of a later version cannot be decoded, so none comes here.
             _ => {}
         }
@@ -169,6 +171,7 @@ impl Turn<'_> {
             benched: false,
             strikes: 0,
             note: None,
+            usage: None,
         };
         self.state.registrations += 1;
         if let Some(link) = self.state.links.get_mut(id) {
@@ -229,6 +232,14 @@ impl Turn<'_> {
             self.break_session(session, Loss::Node { who });
         }
         self.places_changed = true;
+    }
+
+    fn node_usage(&mut self, id: &NodeId, usage: EngineUsage) {
+        let Some(node) = self.state.registered_mut(id) else { return };
+        // Saying the same again is not worth showing again.
+        if node.usage.replace(usage) != Some(usage) {
+            self.shown();
+        }
     }
 
     fn node_draining(&mut self, id: &NodeId) {

@@ -55,7 +55,7 @@ impl State {
             None => reason,
         };
         let layers = node.place.as_ref().map(|place| place.layers);
-        NodeStatus { node: id.clone(), name: node.name.clone(), layers, phase, reason, shard }
+        NodeStatus { node: id.clone(), name: node.name.clone(), layers, phase, reason, shard, usage: node.usage }
     }
 
     fn idle_reason(&self, node: &Node) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::ControlEvent;
 use computepool_core::{
-    Fault, FaultCode, FinishReason, GenerationEvent, GenerationId, NodeId, SessionId, ShardSpec, TokenEvent,
+    EngineUsage, Fault, FaultCode, FinishReason, GenerationEvent, GenerationId, NodeId, SessionId, ShardSpec, TokenEvent,
 };
 use computepool_orchestrator::{
     Asked, Cancelling, Effect, Event, EventKind, Footprint, Limits, PoolSettings, State, apply,
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(generation, last)| Step::Token { generation, last }),
         3 => (0_u64..4000).prop_map(Step::Wait),
         1 => (0_u64..200_000).prop_map(Step::Wait),
-        2 => (n, 0_usize..11, any::<usize>(), 0_u32..4)
+        2 => (n, 0_usize..12, any::<usize>(), 0_u32..4)
             .prop_map(|(node, what, id, index)| Step::Chaos { node, what, id, index }),
     ]
 }
@@ -346,7 +346,8 @@ impl World {
             6 => NodeMessage::Token { generation, event: TokenEvent { index, id: 1, logprob: None, finish: None } },
             7 => NodeMessage::Closed { generation, receipt: Some(receipt(who, generation, session, range("0..15"))) },
             8 => NodeMessage::Draining,
-            9 => hello(None, u64::from(index)),
+            9 => NodeMessage::Usage(EngineUsage { kv_tokens_used: index.into(), ..EngineUsage::default() }),
+            10 => hello(None, u64::from(index)),
             _ => NodeMessage::Hello {
                 version: CONTROL_VERSION + 1,
                 name: String::new(),
@@ -356,7 +357,7 @@ impl World {
                 layers: None,
             },
         };
-        if what == 9 && self.linked.contains_key(who) {
+        if what == 10 && self.linked.contains_key(who) {
             // Taken for a greeting where none has been; elsewhere it is an offence and the check above sees to it.
             self.greeted.insert(who.clone());
         }

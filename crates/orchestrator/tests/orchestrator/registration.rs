@@ -2,7 +2,7 @@
 
 use computepool_core::control::NodeMessage;
 use computepool_core::ports::ShardPhase;
-use computepool_core::{ActivationType, ContentHash, Fault, FaultCode};
+use computepool_core::{ActivationType, ContentHash, EngineUsage, Fault, FaultCode};
 use computepool_orchestrator::{Limits, PoolSettings};
 
 use crate::script::*;
@@ -239,4 +239,23 @@ fn what_strangers_call_themselves_is_cut_to_size() {
     script.says(0, NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers });
     let name = script.status(0).name;
     assert!(name.chars().count() <= 64 && !name.contains('\u{1b}'));
+}
+
+#[test]
+fn what_an_engine_uses_is_shown_until_its_node_goes() {
+    let mut script = Script::new(1);
+    script.join(0, None);
+    assert_eq!(script.status(0).usage, None);
+    let usage = EngineUsage { pid: Some(7), rss_bytes: 1 << 20, peak_rss_bytes: 2 << 20, kv_tokens_used: 40 };
+    script.says(0, NodeMessage::Usage(usage));
+    assert_eq!(script.status(0).usage, Some(usage));
+    let shown = script.state.revision();
+    script.says(0, NodeMessage::Usage(usage));
+    assert_eq!(script.state.revision(), shown, "the same again is no news");
+    script.disconnect(0);
+    script.join(0, None);
+    assert_eq!(script.status(0).usage, None, "another process may run there now");
+    script.connect(1);
+    script.says(1, NodeMessage::Usage(usage));
+    assert_eq!(script.disconnected(), [node(1)], "nothing goes before the hello");
 }

@@ -1,0 +1,12 @@
+//! Whole networks of real processes: an orchestrator, nodes and engines that talk libp2p and serve the real sample model.
+//!
+//! Every test starts its own; `.config/nextest.toml` runs those whose name contains `cluster` one at a time.
+
+mod answers;
+mod engine_loss;
+mod family;
+mod kit;
+mod leaving;
+mod node_loss;
+mod stream;
+mod unread;
