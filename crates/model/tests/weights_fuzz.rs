@@ -4,7 +4,7 @@
 use computepool_model::config::Architecture;
 use computepool_model::gguf;
 use computepool_model::testkit::{TinyModel, TinySpec, as_q8_0};
-use computepool_model::{ModelFile, TensorName};
+use computepool_model::{ModelError, ModelFile, TensorName};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
@@ -94,6 +94,11 @@ fn open_and_check(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// How many: `COMPUTEPOOL_FUZZ_CASES`, or the given number.
+fn fuzz_cases(usual: u32) -> u32 {
+    std::env::var("COMPUTEPOOL_FUZZ_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
+}
+
 fn seeded(cases: u32) -> Config {
     Config { cases, rng_seed: RngSeed::Fixed(20_261_123), failure_persistence: None, ..Config::default() }
 }
@@ -108,26 +113,52 @@ fn base(architecture: Architecture) -> (Vec<u8>, usize) {
 #[test]
 fn mutated_files_are_refused_by_name_or_sound() {
     let bases = [Architecture::Llama, Architecture::Gemma3].map(base);
-    let opened = std::cell::Cell::new(0u32);
+    let cases = fuzz_cases(4000);
+    let answers = std::cell::RefCell::new(std::collections::BTreeMap::<String, u32>::new());
+    let before = resident_bytes();
     let strategy = (0..bases.len(), prop::collection::vec(mutation(), 0..4));
-    let mut runner = proptest::test_runner::TestRunner::new(seeded(4000));
+    let mut runner = proptest::test_runner::TestRunner::new(seeded(cases));
     runner
         .run(&strategy, |(which, mutations)| {
             let (mut bytes, header) = bases[which].clone();
             mutations.iter().for_each(|mutation| apply(&mut bytes, header, mutation));
-            opened.set(opened.get() + u32::from(ModelFile::from_gguf(bytes.clone()).is_ok()));
+            let answer = match ModelFile::from_gguf(bytes.clone()) {
+                Ok(_) => "sound".to_owned(),
+                Err(error) => kind(&error),
+            };
+            *answers.borrow_mut().entry(answer).or_default() += 1;
             open_and_check(bytes)
         })
         .unwrap();
     // Neither all nor none: the mutations reach past the magic number.
-    assert!((200..3800).contains(&opened.get()), "{} of 4000 opened", opened.get());
+    let answers = answers.into_inner();
+    println!("{cases} mutated files: {answers:?}");
+    println!("memory before {} kB, at the end {} kB", before >> 10, resident_bytes() >> 10);
+    let sound = answers.get("sound").copied().unwrap_or(0);
+    assert!(sound > cases / 20 && sound < cases - cases / 20, "{sound} of {cases} are sound");
+    assert!(answers.len() > 5, "the mutations reach few of the checks: {answers:?}");
+    assert!(resident_bytes() < before + (48 << 20), "{cases} files cost memory that stays");
 }
 
 proptest! {
-    #![proptest_config(seeded(2000))]
+    #![proptest_config(seeded(fuzz_cases(2000)))]
 
     #[test]
     fn random_bytes_after_the_magic_number_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         open_and_check([&b"GGUF\x03\0\0\0"[..], &bytes].concat())?;
     }
+}
+
+/// The name of an error, without what it carries.
+fn kind(error: &ModelError) -> String {
+    let text = format!("{error:?}");
+    let inner = text.strip_prefix("Gguf(").unwrap_or(&text);
+    inner.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+/// Memory this process holds; 0 where the system does not say.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
 }

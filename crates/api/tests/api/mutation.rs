@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::{CHAT, COMPLETIONS, Endpoint};
 
-/// How many; the whole run sets `API_MUTATIONS=10000`.
+/// How many; `make fuzz` sets `COMPUTEPOOL_FUZZ_CASES=10000`.
 const USUAL: u64 = 2000;
 
 /// Bytes that mean something to a JSON parser, and one that is no text.
@@ -136,11 +136,15 @@ fn garble(text: String, rng: &mut StdRng) -> Vec<u8> {
 
 #[tokio::test]
 async fn mutated_requests_are_answered_by_name() {
-    let count = std::env::var("API_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(USUAL);
+    let count = std::env::var("COMPUTEPOOL_FUZZ_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(USUAL);
     let endpoint = Endpoint::new(FakeInference::answering_questions("fake").context(600));
     let seeds = seeds();
     let mut by_status = std::collections::BTreeMap::<u16, u64>::new();
+    let (mut by_code, mut settled) = (std::collections::BTreeMap::<String, u64>::new(), 0);
     for round in 0..count {
+        if round == count / 4 {
+            settled = resident_bytes();
+        }
         let mut rng = StdRng::seed_from_u64(round);
         let (path, mut body) = seeds[round as usize % seeds.len()].clone();
         for _ in 0..rng.random_range(1..4) {
@@ -154,11 +158,24 @@ async fn mutated_requests_are_answered_by_name() {
         match answer.status.as_u16() {
             200 if answer.text.starts_with("data: ") => assert!(answer.events().len() > 1, "round {round}: {shown}"),
             200 => assert!(answer.json()["choices"].is_array(), "round {round}: {shown}"),
-            400..=499 => drop(answer.error()),
+            400..=499 => {
+                let code = answer.error().1.as_str().unwrap_or("null").to_owned();
+                *by_code.entry(code).or_default() += 1;
+            }
             status => panic!("round {round}: {status} {} for {shown}", answer.text),
         }
         assert_eq!(endpoint.fake.open(), 0, "round {round}: {shown}");
     }
-    println!("{count} mutated requests: {by_status:?}");
+    let last = resident_bytes();
+    println!("{count} mutated requests, by status {by_status:?}, by error code {by_code:?}");
+    println!("memory after the first quarter {} kB, at the end {} kB", settled >> 10, last >> 10);
+    assert!(last < settled + (32 << 20), "{count} requests cost memory that stays");
     assert!(by_status.get(&200).is_some_and(|answered| *answered > count / 50), "{by_status:?}");
+}
+
+/// Memory this process holds; 0 where the system does not say.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
 }
