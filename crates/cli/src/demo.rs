@@ -85,7 +85,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<bool, Fault> {
     stage(began, if left { "every process has left" } else { "a process had to be ended" });
     std::fs::remove_dir_all(&settings.logs).ok();
     let (tokens, rate) = asked?;
-    println!("RESULT demo {} shards={} tokens={tokens} tokens_per_second={rate:.1}", if left { "ok" } else { "fail" }, settings.shards);
+    println!("shards={} tokens={tokens} tokens_per_second={rate:.1}", settings.shards);
     Ok(left)
 }
 
