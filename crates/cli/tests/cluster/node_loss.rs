@@ -23,7 +23,7 @@ async fn cluster_tells_of_a_killed_node_and_a_fresh_one_takes_its_place() {
     let (code, message) = stream.rest().await.fault();
     println!("told after {} ms: {message}", killed.elapsed().as_millis());
     assert_eq!(code, "node_lost", "{message}");
-    assert!(message.contains(&lost.name), "which? {message}");
+    assert!(message.starts_with(&lost.name), "which? {message}");
     let orphan = gone(&[engine(&lost)], Duration::from_secs(10)).await;
     println!("its engine was gone {} ms later", orphan.as_millis());
 

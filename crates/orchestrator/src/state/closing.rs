@@ -6,7 +6,7 @@ use computepool_core::control::OrchestratorMessage;
 use computepool_core::{Fault, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, Usage};
 
 use super::Turn;
-use super::generation::Phase;
+use super::generation::{Ending, Phase};
 use crate::{Cancelling, Loss, Violation};
 
 impl Turn<'_> {
@@ -26,20 +26,20 @@ impl Turn<'_> {
         }
         self.effects.push(crate::Effect::Tell(id, GenerationEvent::Failed(Fault::from(loss))));
         match &mut generation.phase {
-            Phase::Closing { finished, .. } => *finished = false,
+            Phase::Closing { ending, .. } => *ending = Ending::Told,
             Phase::AwaitingSession => self.forget(id),
-            Phase::Opening { .. } | Phase::Running { .. } => self.close(id, false),
+            Phase::Opening { .. } | Phase::Running { .. } => self.close(id, Ending::Told),
         }
         self.shown();
     }
 
     /// Has every hop stop, free its KV and account for the generation.
-    pub(super) fn close(&mut self, id: GenerationId, finished: bool) {
+    pub(super) fn close(&mut self, id: GenerationId, ending: Ending) {
         let deadline_ms = self.now_ms.saturating_add(self.state.limits.close_ms);
         let Some(generation) = self.state.generations.get_mut(&id) else { return };
         let Some(session) = self.state.sessions.get(&generation.session) else { return };
         let waiting = session.present().map(|(place, _)| place).collect();
-        generation.phase = Phase::Closing { finished, waiting, receipts: BTreeMap::new(), deadline_ms };
+        generation.phase = Phase::Closing { ending, waiting, receipts: BTreeMap::new(), deadline_ms };
         for (_, hop) in session.present() {
             let message = OrchestratorMessage::CloseGeneration { generation: id };
             self.effects.push(crate::Effect::Send(hop.node.clone(), message));
@@ -117,14 +117,21 @@ impl Turn<'_> {
 
     fn end_if_accounted(&mut self, id: GenerationId) {
         let Some(generation) = self.state.generations.get_mut(&id) else { return };
-        let Phase::Closing { finished, waiting, receipts, .. } = &mut generation.phase else { return };
+        let Phase::Closing { ending, waiting, receipts, .. } = &mut generation.phase else { return };
         if !waiting.is_empty() {
             return;
         }
-        if *finished {
-            let receipts = std::mem::take(receipts).into_values().collect();
-            let usage = Usage { prompt_tokens: generation.prompt_len, completion_tokens: generation.tokens, receipts };
-            self.effects.push(crate::Effect::Tell(id, GenerationEvent::Ended(usage)));
+        match std::mem::replace(ending, Ending::Told) {
+            Ending::Told => {}
+            Ending::Suspected(loss) => {
+                self.effects.push(crate::Effect::Tell(id, GenerationEvent::Failed(Fault::from(loss))));
+            }
+            Ending::Finished => {
+                let receipts = std::mem::take(receipts).into_values().collect();
+                let (prompt_tokens, completion_tokens) = (generation.prompt_len, generation.tokens);
+                let usage = Usage { prompt_tokens, completion_tokens, receipts };
+                self.effects.push(crate::Effect::Tell(id, GenerationEvent::Ended(usage)));
+            }
         }
         self.forget(id);
     }

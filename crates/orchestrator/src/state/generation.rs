@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use computepool_core::control::{GenerationPart, OrchestratorMessage};
-use computepool_core::{Fault, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent};
+use computepool_core::{Fault, FaultCode, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent};
 
 use super::{State, Turn};
 use crate::refusal::{breaks_session, heard};
@@ -37,14 +37,24 @@ pub(super) enum Phase {
         backlog: u64,
     },
     Closing {
-        /// Every token has come, and the client is told the end when the shards have accounted for it. Otherwise it
-        /// has been told already.
-        finished: bool,
+        /// What the client has yet to hear.
+        ending: Ending,
         /// Hops that have not accounted for it.
         waiting: BTreeSet<usize>,
         receipts: BTreeMap<usize, SignedReceipt>,
         deadline_ms: u64,
     },
+}
+
+/// What the client of a closing generation is told.
+pub(super) enum Ending {
+    /// Nothing more: it has been told.
+    Told,
+    /// Every token has come: the end, once the shards have accounted for it.
+    Finished,
+    /// A node has noticed that something is lost, maybe beyond it: this, once the shards have accounted for it, unless
+    /// the place of the loss becomes known before.
+    Suspected(Loss),
 }
 
 impl Generation {
@@ -55,7 +65,12 @@ impl Generation {
 
     /// Whether the client still waits for its end.
     pub(super) fn is_untold(&self) -> bool {
-        !matches!(self.phase, Phase::Closing { finished: false, .. })
+        !matches!(self.phase, Phase::Closing { ending: Ending::Told, .. })
+    }
+
+    /// Whether a loss would be what ends it for its client.
+    pub(super) fn is_losable(&self) -> bool {
+        !matches!(self.phase, Phase::Closing { ending: Ending::Told | Ending::Finished, .. })
     }
 
     fn check(&self, event: &TokenEvent) -> Result<(), Violation> {
@@ -178,8 +193,8 @@ impl Turn<'_> {
         }
         let checked = match &mut generation.phase {
             // Told to stop, the exit may have had some on their way.
-            Phase::Closing { finished: false, .. } => return,
-            Phase::Closing { finished: true, .. } => Err(Violation::TokenAfterFinish),
+            Phase::Closing { ending: Ending::Told | Ending::Suspected(_), .. } => return,
+            Phase::Closing { ending: Ending::Finished, .. } => Err(Violation::TokenAfterFinish),
             Phase::AwaitingSession | Phase::Opening { .. } => Err(Violation::Unasked("a token")),
             Phase::Running { .. } => generation.check(&event),
         };
@@ -194,7 +209,7 @@ impl Turn<'_> {
         let last = event.finish.is_some();
         self.tell(id, GenerationEvent::Token(event));
         if last {
-            self.close(id, true);
+            self.close(id, Ending::Finished);
         }
     }
 
@@ -210,7 +225,14 @@ impl Turn<'_> {
         let Some(layers) = self.state.sessions.get(&session).map(|session| session.hops[place].layers) else { return };
         let (who, fault) = (self.state.who(node, layers), heard(fault));
         let broken = breaks_session(fault.code);
-        self.fail(id, Loss::Given { who, fault });
+        // Neighbours notice a crash as soon as the orchestrator does, and know less of it. The node itself, or the end of
+        // its link, says more before the last account can have come.
+        let second_hand = matches!(fault.code, FaultCode::LinkLost | FaultCode::EngineLost);
+        let loss = Loss::Given { who, fault };
+        match second_hand {
+            true => self.close(id, Ending::Suspected(loss)),
+            false => self.fail(id, loss),
+        }
         if broken {
             self.retire(session);
         }

@@ -228,8 +228,9 @@ impl Turn<'_> {
             if let Some(session) = self.state.sessions.get_mut(&session) {
                 session.mark_gone(node);
             }
-            self.hop_gone(session, node);
+            // In this order: once nobody waits for the node's account any more, its generations are over.
             self.break_session(session, Loss::Node { who });
+            self.hop_gone(session, node);
         }
         self.places_changed = true;
     }

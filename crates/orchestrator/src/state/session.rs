@@ -176,8 +176,8 @@ impl Turn<'_> {
         let Some(session) = self.state.sessions.get(&id) else { return };
         let generations: Vec<GenerationId> = session.generations.iter().copied().collect();
         for generation in generations {
-            let underway = self.state.generations.get(&generation).is_some_and(|it| it.is_underway());
-            if underway {
+            let losable = self.state.generations.get(&generation).is_some_and(|it| it.is_losable());
+            if losable {
                 self.fail(generation, loss.clone());
             }
         }

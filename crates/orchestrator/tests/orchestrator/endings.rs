@@ -170,10 +170,57 @@ fn a_broken_lane_costs_the_session_and_a_full_engine_does_not() {
         let mut script = Script::up(2);
         let (generation, _) = script.running(2);
         script.says(0, NodeMessage::GenerationFailed { generation, fault: Fault::new(code, "so it is") });
-        assert_eq!(script.fault().code, code);
-        (0..2).for_each(|n| script.closed(n, generation));
+        let told_at_once = !script.told().is_empty();
+        assert_eq!(told_at_once, code == FaultCode::NoCapacity);
+        script.closed(0, generation);
+        script.closed(1, generation);
+        if !told_at_once {
+            assert_eq!(script.fault().code, code, "nobody said more of it");
+        }
         assert_eq!(script.state.footprint().sessions, sessions);
     }
+}
+
+#[test]
+fn the_place_of_a_loss_is_told_though_a_neighbour_speaks_first() {
+    for left in [true, false] {
+        let mut script = Script::up(3);
+        let (generation, _) = script.running(3);
+        let code = if left { FaultCode::LinkLost } else { FaultCode::EngineLost };
+        let fault = Fault::new(code, "a neighbour gave the generation up");
+        script.says(2, NodeMessage::GenerationFailed { generation, fault });
+        assert_eq!(script.sent_to(is_close), [node(0), node(1), node(2)], "freed at once");
+        assert_eq!(script.told(), [], "told when more is known");
+        script.closed(0, generation);
+        script.closed(2, generation);
+        assert_eq!(script.told(), []);
+        if left {
+            script.disconnect(1);
+        } else {
+            let (assignment, _) = script.assigned(1).unwrap();
+            script.says(1, NodeMessage::ShardDown { assignment, fault: Fault::new(FaultCode::EngineLost, "killed") });
+        }
+        let fault = script.fault();
+        assert_eq!(fault.code, if left { FaultCode::NodeLost } else { FaultCode::EngineLost });
+        assert!(fault.message.contains("layers 10..20"), "{fault}");
+        script.closed(1, generation);
+        assert_eq!(script.told(), [], "told once");
+        assert_eq!(script.state.footprint().generations, 0);
+    }
+}
+
+#[test]
+fn a_loss_of_which_nobody_says_more_is_told_in_time() {
+    let limits = Limits { close_ms: 500, ..Limits::default() };
+    let mut script = Script::with(PoolSettings::new(summary(30), 2), limits);
+    script.bring_up(2);
+    let (generation, _) = script.running(2);
+    let fault = Fault::new(FaultCode::LinkLost, "the lane was closed");
+    script.says(1, NodeMessage::GenerationFailed { generation, fault });
+    script.wait(499);
+    assert_eq!(script.told(), []);
+    script.wait(1);
+    assert_eq!(script.fault().message, "box (layers 15..30): the lane was closed (link_lost)");
 }
 
 #[test]
