@@ -178,7 +178,9 @@ mod tests {
     #[test]
     fn sampling_out_of_range_is_refused_by_name() {
         Sampling::default().check().unwrap();
-        Sampling { temperature: 0.0, top_p: 0.0, logit_bias: vec![(7, -100.0)], ..Sampling::default() }.check().unwrap();
+        Sampling { temperature: 0.0, top_p: 0.0, logit_bias: vec![(7, -100.0)], ..Sampling::default() }
+            .check()
+            .unwrap();
         let bad = [
             ("temperature", Sampling { temperature: f32::NAN, ..Sampling::default() }),
             ("temperature", Sampling { temperature: -0.1, ..Sampling::default() }),

@@ -60,8 +60,6 @@ impl Receipt {
 impl SignedReceipt {
     /// Whether the node it names signed exactly this account.
     pub fn holds(&self, verifier: &dyn Verifier) -> bool {
-        self.receipt
-            .signed_bytes()
-            .is_some_and(|bytes| verifier.verify(&self.receipt.node, &bytes, &self.signature))
+        self.receipt.signed_bytes().is_some_and(|bytes| verifier.verify(&self.receipt.node, &bytes, &self.signature))
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActivationType, ContentHash, Fault, FaultCode, Lane, LayerRange, NodeId, SessionId};
 use crate::ports::Verifier;
+use crate::{ActivationType, ContentHash, Fault, FaultCode, Lane, LayerRange, NodeId, SessionId};
 
 /// One place in a route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,11 +165,7 @@ impl RouteTicket {
             (Some(me), Some(peer), Lane::Return) => me == 0 && peer + 1 == self.hops.len() && peer != 0,
             _ => false,
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(TicketError::NotInRoute { peer: peer.clone(), me: me.clone(), lane })
-        }
+        if allowed { Ok(()) } else { Err(TicketError::NotInRoute { peer: peer.clone(), me: me.clone(), lane }) }
     }
 
     /// The most bytes that an activation's numbers may take in one frame of this session.

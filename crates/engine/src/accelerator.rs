@@ -77,7 +77,11 @@ impl Accelerator {
     pub(crate) fn devices() -> Vec<DeviceReport> {
         (0..MAX_DEVICES)
             .map_while(|ordinal| Self::cuda(ordinal).ok().map(|device| (ordinal, device.name)))
-            .map(|(ordinal, name)| DeviceReport { device: DeviceChoice::Cuda(ordinal as u32), name, memory_bytes: None })
+            .map(|(ordinal, name)| DeviceReport {
+                device: DeviceChoice::Cuda(ordinal as u32),
+                name,
+                memory_bytes: None,
+            })
             .collect()
     }
 
@@ -257,7 +261,11 @@ impl Backend for Accelerator {
         norm().map_err(fault)
     }
 
-    fn project<const N: usize>(&self, rows: &CandleTensor, matrices: [&QMatMul; N]) -> Result<[CandleTensor; N], Fault> {
+    fn project<const N: usize>(
+        &self,
+        rows: &CandleTensor,
+        matrices: [&QMatMul; N],
+    ) -> Result<[CandleTensor; N], Fault> {
         let results: Result<Vec<_>, _> = matrices.iter().map(|matrix| matrix.forward(rows)).collect();
         let results = results.map_err(fault)?;
         results.try_into().map_err(|_| Fault::new(FaultCode::Internal, "a projection was lost"))

@@ -105,9 +105,7 @@ impl<B: Backend> Batcher<B> {
         }
         let constraint = request.as_ref().and_then(|request| request.constraint.clone());
         let output = match (&self.vocabulary, request) {
-            (Some(vocabulary), Some(request)) => {
-                Some(Output::new(&request, Sampler::of(&request, vocabulary.size)?))
-            }
+            (Some(vocabulary), Some(request)) => Some(Output::new(&request, Sampler::of(&request, vocabulary.size)?)),
             (Some(_), None) => {
                 return Err(Fault::new(FaultCode::ProtocolViolation, "the exit shard was not told how to sample"));
             }
@@ -208,7 +206,9 @@ impl<B: Backend> Batcher<B> {
                 if sequence.ready() == 0 || sequence.decodes() != decodes || most == 0 {
                     continue;
                 }
-                let (Some(kv), Some(piece)) = (sequence.kv.take(), sequence.take(most, &mut gathered)) else { continue };
+                let (Some(kv), Some(piece)) = (sequence.kv.take(), sequence.take(most, &mut gathered)) else {
+                    continue;
+                };
                 if !decodes {
                     prefill -= piece.rows;
                 }
@@ -284,11 +284,8 @@ impl<B: Backend> Batcher<B> {
     fn run(&mut self, picked: &mut [Picked<B::Kv>], input: Gathered, out: &mut Vec<EngineEvent>) -> Result<(), Fault> {
         let started = Instant::now();
         let total: usize = picked.iter().map(|pick| pick.piece.rows).sum();
-        let input = if self.ids_below.is_some() {
-            BatchInput::Tokens(input.ids)
-        } else {
-            BatchInput::Hidden(input.hidden)
-        };
+        let input =
+            if self.ids_below.is_some() { BatchInput::Tokens(input.ids) } else { BatchInput::Hidden(input.hidden) };
         let mut segments: Vec<_> = picked
             .iter_mut()
             .map(|pick| Segment {

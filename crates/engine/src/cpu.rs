@@ -5,11 +5,11 @@ use computepool_model::config::FfnActivation;
 use computepool_model::tensor::Tensor;
 
 use crate::backend::{Attention, Backend, Segment};
+use crate::kernels::Isa;
 use crate::kernels::attention::{PAGE, Scope, attend};
 use crate::kernels::matmul::{Input, Matrix};
 use crate::kernels::pool::Threads;
 use crate::kernels::rows::{self, RopeTable};
-use crate::kernels::Isa;
 
 /// A processor with a number of threads.
 pub(crate) struct Cpu {
@@ -143,10 +143,8 @@ impl Backend for Cpu {
 
     fn project<const N: usize>(&self, rows: &CpuRows, matrices: [&Matrix; N]) -> Result<[CpuRows; N], Fault> {
         let input = Input::new(self.isa, &rows.values, rows.width, &matrices);
-        Ok(matrices.map(|matrix| CpuRows {
-            values: matrix.multiply(self.isa, &self.threads, &input),
-            width: matrix.rows(),
-        }))
+        Ok(matrices
+            .map(|matrix| CpuRows { values: matrix.multiply(self.isa, &self.threads, &input), width: matrix.rows() }))
     }
 
     fn bias(&self, mut rows: CpuRows, bias: &Vec<f32>) -> Result<CpuRows, Fault> {

@@ -126,7 +126,8 @@ impl<B: Backend> Weights<B> {
         }
         let reader = Reader { file, backend, offset: config.norm_offset };
         let (entry, exit) = (layers.is_entry(), layers.is_exit(config.layer_count));
-        let embedding = (entry || (exit && config.tied)).then(|| reader.matrix(TensorName::TokenEmbedding).map(Arc::new));
+        let embedding =
+            (entry || (exit && config.tied)).then(|| reader.matrix(TensorName::TokenEmbedding).map(Arc::new));
         let embedding = embedding.transpose()?;
         let head = exit.then(|| {
             let output = match &embedding {
@@ -165,11 +166,12 @@ impl<B: Backend> Weights<B> {
         let mut x = match (input, &self.embedding) {
             (BatchInput::Tokens(ids), Some(table)) => backend.embed(table, &ids, self.embedding_scale)?,
             (BatchInput::Hidden(values), None) => backend.upload(values, self.hidden)?,
-            (BatchInput::Tokens(_), None) => return Err(wrong_input("token ids reached a shard that is not the entry")),
+            (BatchInput::Tokens(_), None) => {
+                return Err(wrong_input("token ids reached a shard that is not the entry"));
+            }
             (BatchInput::Hidden(_), Some(_)) => return Err(wrong_input("hidden states reached the entry shard")),
         };
-        let positions: Vec<u32> =
-            segments.iter().flat_map(|s| s.position..s.position + s.rows as u32).collect();
+        let positions: Vec<u32> = segments.iter().flat_map(|s| s.position..s.position + s.rows as u32).collect();
         for (index, layer) in self.layers.iter().enumerate() {
             x = self.layer(backend, index, layer, x, &positions, segments)?;
         }
@@ -213,7 +215,8 @@ impl<B: Backend> Weights<B> {
 
     /// Logits of single rows: one vector of vocabulary size each. Only the exit shard has them.
     pub(crate) fn logits(&self, backend: &B, x: &B::Rows, rows: &[usize]) -> Result<Vec<f32>, Fault> {
-        let head = self.head.as_ref().ok_or_else(|| wrong_input("logits were asked of a shard that is not the exit"))?;
+        let head =
+            self.head.as_ref().ok_or_else(|| wrong_input("logits were asked of a shard that is not the exit"))?;
         let normed = backend.norm(&backend.select(x, rows)?, &head.norm, self.epsilon)?;
         let [logits] = backend.project(&normed, [&head.output])?;
         let mut logits = backend.download(logits)?;

@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 
 use computepool_core::ports::StepInput;
-use computepool_core::{
-    Activation, ActivationType, Fault, FaultCode, FinishReason, Generate, TokenEvent,
-};
+use computepool_core::{Activation, ActivationType, Fault, FaultCode, FinishReason, Generate, TokenEvent};
 
 use crate::constraint::{ConstraintState, Progress};
 use crate::sampling::Sampler;

@@ -33,11 +33,7 @@ impl Loader for ShardLoader {
 
     fn devices(&self) -> Vec<DeviceReport> {
         let mut devices = Accelerator::devices();
-        devices.push(DeviceReport {
-            device: DeviceChoice::Cpu,
-            name: Cpu::new(1).names().1,
-            memory_bytes: None,
-        });
+        devices.push(DeviceReport { device: DeviceChoice::Cpu, name: Cpu::new(1).names().1, memory_bytes: None });
         devices
     }
 }

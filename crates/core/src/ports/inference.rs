@@ -7,7 +7,9 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use crate::{ClientId, EngineUsage, Fault, Generate, GenerationEvent, LayerRange, ModelId, ModelSummary, NodeId, ShardInfo};
+use crate::{
+    ClientId, EngineUsage, Fault, Generate, GenerationEvent, LayerRange, ModelId, ModelSummary, NodeId, ShardInfo,
+};
 
 /// Runs generations on whatever routes there are.
 pub trait Inference: Send + Sync {

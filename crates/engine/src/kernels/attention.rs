@@ -57,75 +57,84 @@ pub(crate) fn attend<'p>(
 }
 
 fn score_page(isa: Isa, query: &[f32], keys: &[f32], scores: &mut [f32; PAGE]) {
-    dispatch!(isa, fn score(query: &[f32], keys: &[f32], scores: &mut [f32; PAGE]) {
-        let mut sums = [0.0f32; PAGE];
-        for (q, keys) in query.iter().zip(keys.as_chunks::<PAGE>().0) {
-            for (sum, key) in sums.iter_mut().zip(keys) {
-                *sum = q.mul_add(*key, *sum);
+    dispatch!(
+        isa,
+        fn score(query: &[f32], keys: &[f32], scores: &mut [f32; PAGE]) {
+            let mut sums = [0.0f32; PAGE];
+            for (q, keys) in query.iter().zip(keys.as_chunks::<PAGE>().0) {
+                for (sum, key) in sums.iter_mut().zip(keys) {
+                    *sum = q.mul_add(*key, *sum);
+                }
             }
+            *scores = sums;
         }
-        *scores = sums;
-    });
+    );
 }
 
 /// Turns scores into unnormalised weights and returns their sum.
 fn softmax_weights(isa: Isa, scores: &mut [f32], scope: Scope) -> f32 {
     let mut total = 0.0;
     let total_out = &mut total;
-    dispatch!(isa, fn weigh(scores: &mut [f32], scope: Scope, total_out: &mut f32) {
-        for score in scores.iter_mut() {
-            *score *= scope.scale;
-        }
-        if let Some(cap) = scope.softcap {
+    dispatch!(
+        isa,
+        fn weigh(scores: &mut [f32], scope: Scope, total_out: &mut f32) {
             for score in scores.iter_mut() {
-                *score = softcap(*score, cap);
+                *score *= scope.scale;
             }
-        }
-        let mut tops = [f32::NEG_INFINITY; LANES];
-        let (chunks, rest) = scores.as_chunks::<LANES>();
-        for chunk in chunks.iter().map(|c| &c[..]).chain([rest]) {
-            for (top, score) in tops.iter_mut().zip(chunk) {
-                *top = if *score > *top { *score } else { *top };
+            if let Some(cap) = scope.softcap {
+                for score in scores.iter_mut() {
+                    *score = softcap(*score, cap);
+                }
             }
-        }
-        let top = tops.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-        for score in scores.iter_mut() {
-            *score = exp(*score - top);
-        }
-        let mut sums = [0.0f32; LANES];
-        let (chunks, rest) = scores.as_chunks::<LANES>();
-        for chunk in chunks.iter().map(|c| &c[..]).chain([rest]) {
-            for (sum, weight) in sums.iter_mut().zip(chunk) {
-                *sum += weight;
+            let mut tops = [f32::NEG_INFINITY; LANES];
+            let (chunks, rest) = scores.as_chunks::<LANES>();
+            for chunk in chunks.iter().map(|c| &c[..]).chain([rest]) {
+                for (top, score) in tops.iter_mut().zip(chunk) {
+                    *top = if *score > *top { *score } else { *top };
+                }
             }
+            let top = tops.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+            for score in scores.iter_mut() {
+                *score = exp(*score - top);
+            }
+            let mut sums = [0.0f32; LANES];
+            let (chunks, rest) = scores.as_chunks::<LANES>();
+            for chunk in chunks.iter().map(|c| &c[..]).chain([rest]) {
+                for (sum, weight) in sums.iter_mut().zip(chunk) {
+                    *sum += weight;
+                }
+            }
+            *total_out = lane_sum(sums);
         }
-        *total_out = lane_sum(sums);
-    });
+    );
     total
 }
 
 /// `out += Σ weights[t] · values[t]`, in order of t, for rows of `out.len()` numbers.
 fn add_weighted(isa: Isa, weights: &[f32], values: &[f32], out: &mut [f32]) {
-    dispatch!(isa, fn add(weights: &[f32], values: &[f32], out: &mut [f32]) {
-        const WIDTH: usize = 4 * LANES;
-        let dim = out.len();
-        let (blocks, rest) = out.as_chunks_mut::<WIDTH>();
-        let whole = blocks.len() * WIDTH;
-        for (block, out) in blocks.iter_mut().enumerate() {
-            let mut sums = *out;
-            for (weight, row) in weights.iter().zip(values.chunks_exact(dim)) {
-                for (sum, value) in sums.iter_mut().zip(&row[block * WIDTH..][..WIDTH]) {
-                    *sum = weight.mul_add(*value, *sum);
+    dispatch!(
+        isa,
+        fn add(weights: &[f32], values: &[f32], out: &mut [f32]) {
+            const WIDTH: usize = 4 * LANES;
+            let dim = out.len();
+            let (blocks, rest) = out.as_chunks_mut::<WIDTH>();
+            let whole = blocks.len() * WIDTH;
+            for (block, out) in blocks.iter_mut().enumerate() {
+                let mut sums = *out;
+                for (weight, row) in weights.iter().zip(values.chunks_exact(dim)) {
+                    for (sum, value) in sums.iter_mut().zip(&row[block * WIDTH..][..WIDTH]) {
+                        *sum = weight.mul_add(*value, *sum);
+                    }
+                }
+                *out = sums;
+            }
+            if !rest.is_empty() {
+                for (weight, row) in weights.iter().zip(values.chunks_exact(dim)) {
+                    for (sum, value) in rest.iter_mut().zip(&row[whole..]) {
+                        *sum = weight.mul_add(*value, *sum);
+                    }
                 }
             }
-            *out = sums;
         }
-        if !rest.is_empty() {
-            for (weight, row) in weights.iter().zip(values.chunks_exact(dim)) {
-                for (sum, value) in rest.iter_mut().zip(&row[whole..]) {
-                    *sum = weight.mul_add(*value, *sum);
-                }
-            }
-        }
-    });
+    );
 }

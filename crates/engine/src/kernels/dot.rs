@@ -271,7 +271,8 @@ mod x86 {
                         while count - at >= $r {
                             // SAFETY: rows `at` to `at + R` lie within `weights`; the rest is the caller's promise.
                             let tile = unsafe {
-                                let rows = std::array::from_fn::<_, $r, _>(|r| weights.as_ptr().add((at + r) * row_bytes));
+                                let rows =
+                                    std::array::from_fn::<_, $r, _>(|r| weights.as_ptr().add((at + r) * row_bytes));
                                 $tile::<F, $r, $n>(rows, row_bytes, std::array::from_fn(|i| &xs[$first + i]))
                             };
                             for (r, row) in tile.iter().enumerate() {

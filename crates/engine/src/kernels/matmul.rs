@@ -3,12 +3,12 @@
 use computepool_core::{Fault, FaultCode};
 use computepool_model::tensor::{Tensor, TensorType};
 
+use super::Isa;
 use super::dot::{MAX_TILE, VectorFormat, dot_rows};
 use super::float::{self, Brain, FloatFormat, Half, Single};
 use super::format::{self, Format};
 use super::pool::Threads;
 use super::quantise::{GROUP, QuantisedRows};
-use super::Isa;
 
 /// A weight matrix of `rows × cols`, left as it lies in the file.
 pub(crate) struct Matrix {
@@ -37,21 +37,66 @@ impl<'a> Input<'a> {
 macro_rules! for_format {
     ($kind:expr, quantised $f:ident => $quantised:expr, float $g:ident => $float:expr) => {
         match $kind {
-            TensorType::F32 => { type $g = Single; $float }
-            TensorType::F16 => { type $g = Half; $float }
-            TensorType::Bf16 => { type $g = Brain; $float }
-            TensorType::Q4_0 => { type $f = format::Q4_0; $quantised }
-            TensorType::Q4_1 => { type $f = format::Q4_1; $quantised }
-            TensorType::Q5_0 => { type $f = format::Q5_0; $quantised }
-            TensorType::Q5_1 => { type $f = format::Q5_1; $quantised }
-            TensorType::Q8_0 => { type $f = format::Q8_0; $quantised }
-            TensorType::Q8_1 => { type $f = format::Q8_1; $quantised }
-            TensorType::Q2K => { type $f = format::Q2K; $quantised }
-            TensorType::Q3K => { type $f = format::Q3K; $quantised }
-            TensorType::Q4K => { type $f = format::Q4K; $quantised }
-            TensorType::Q5K => { type $f = format::Q5K; $quantised }
-            TensorType::Q6K => { type $f = format::Q6K; $quantised }
-            TensorType::Q8K => { type $f = format::Q8K; $quantised }
+            TensorType::F32 => {
+                type $g = Single;
+                $float
+            }
+            TensorType::F16 => {
+                type $g = Half;
+                $float
+            }
+            TensorType::Bf16 => {
+                type $g = Brain;
+                $float
+            }
+            TensorType::Q4_0 => {
+                type $f = format::Q4_0;
+                $quantised
+            }
+            TensorType::Q4_1 => {
+                type $f = format::Q4_1;
+                $quantised
+            }
+            TensorType::Q5_0 => {
+                type $f = format::Q5_0;
+                $quantised
+            }
+            TensorType::Q5_1 => {
+                type $f = format::Q5_1;
+                $quantised
+            }
+            TensorType::Q8_0 => {
+                type $f = format::Q8_0;
+                $quantised
+            }
+            TensorType::Q8_1 => {
+                type $f = format::Q8_1;
+                $quantised
+            }
+            TensorType::Q2K => {
+                type $f = format::Q2K;
+                $quantised
+            }
+            TensorType::Q3K => {
+                type $f = format::Q3K;
+                $quantised
+            }
+            TensorType::Q4K => {
+                type $f = format::Q4K;
+                $quantised
+            }
+            TensorType::Q5K => {
+                type $f = format::Q5K;
+                $quantised
+            }
+            TensorType::Q6K => {
+                type $f = format::Q6K;
+                $quantised
+            }
+            TensorType::Q8K => {
+                type $f = format::Q8K;
+                $quantised
+            }
         }
     };
 }
@@ -64,7 +109,8 @@ impl Matrix {
             return Err(bad(format!("a weight matrix has shape {:?}", tensor.shape())));
         };
         let kind = tensor.kind();
-        let row_bytes = kind.row_bytes(cols).ok_or_else(|| bad(format!("rows of {cols} do not fit {kind:?} blocks")))?;
+        let row_bytes =
+            kind.row_bytes(cols).ok_or_else(|| bad(format!("rows of {cols} do not fit {kind:?} blocks")))?;
         if tensor.bytes().len() != rows * row_bytes {
             return Err(bad(format!("{rows} × {cols} {kind:?} has {} bytes", tensor.bytes().len())));
         }
@@ -108,17 +154,17 @@ impl Matrix {
         }
         let row = self.row(index);
         for_format!(self.kind,
-            quantised F => {
-                let groups = row.chunks_exact(F::BYTES).flat_map(|block| (0..F::GROUPS).map(|g| F::unpack(block, g)));
-                for (out, group) in out.chunks_exact_mut(GROUP).zip(groups) {
-                    out.copy_from_slice(&group.values());
-                }
-            },
-            float G => {
-                for (out, bytes) in out.iter_mut().zip(row.chunks_exact(G::BYTES)) {
-                    *out = G::read(bytes);
-                }
-            });
+        quantised F => {
+            let groups = row.chunks_exact(F::BYTES).flat_map(|block| (0..F::GROUPS).map(|g| F::unpack(block, g)));
+            for (out, group) in out.chunks_exact_mut(GROUP).zip(groups) {
+                out.copy_from_slice(&group.values());
+            }
+        },
+        float G => {
+            for (out, bytes) in out.iter_mut().zip(row.chunks_exact(G::BYTES)) {
+                *out = G::read(bytes);
+            }
+        });
         true
     }
 

@@ -42,14 +42,17 @@ impl QuantisedRows {
             sums: vec![0.0; rows * groups * LANES],
         };
         let (quants, scales, sums) = (&mut this.quants[..], &mut this.scales[..], &mut this.sums[..]);
-        dispatch!(isa, fn quantise(values: &[f32], quants: &mut [i8], scales: &mut [f32], sums: &mut [f32]) {
-            let groups = values.as_chunks::<GROUP>().0.iter();
-            let quants = quants.as_chunks_mut::<GROUP>().0.iter_mut();
-            let sums = sums.as_chunks_mut::<LANES>().0.iter_mut();
-            for (((group, quants), scale), sums) in groups.zip(quants).zip(scales).zip(sums) {
-                quantise_group(group, quants, scale, sums);
+        dispatch!(
+            isa,
+            fn quantise(values: &[f32], quants: &mut [i8], scales: &mut [f32], sums: &mut [f32]) {
+                let groups = values.as_chunks::<GROUP>().0.iter();
+                let quants = quants.as_chunks_mut::<GROUP>().0.iter_mut();
+                let sums = sums.as_chunks_mut::<LANES>().0.iter_mut();
+                for (((group, quants), scale), sums) in groups.zip(quants).zip(scales).zip(sums) {
+                    quantise_group(group, quants, scale, sums);
+                }
             }
-        });
+        );
         this
     }
 
@@ -61,7 +64,11 @@ impl QuantisedRows {
     /// One of them.
     pub(crate) fn row(&self, index: usize) -> QuantisedRow<'_> {
         let range = |width: usize| index * self.groups * width..(index + 1) * self.groups * width;
-        QuantisedRow { quants: &self.quants[range(GROUP)], scales: &self.scales[range(1)], sums: &self.sums[range(LANES)] }
+        QuantisedRow {
+            quants: &self.quants[range(GROUP)],
+            scales: &self.scales[range(1)],
+            sums: &self.sums[range(LANES)],
+        }
     }
 }
 

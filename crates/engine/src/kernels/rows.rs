@@ -5,34 +5,40 @@ use super::{Isa, dispatch};
 
 /// RMS norm of each row of `width` numbers, in place: `x · weight / √(mean(x²) + epsilon)`.
 pub(crate) fn rms_norm(isa: Isa, values: &mut [f32], weight: &[f32], epsilon: f32) {
-    dispatch!(isa, fn norm(values: &mut [f32], weight: &[f32], epsilon: f32) {
-        for row in values.chunks_exact_mut(weight.len()) {
-            let mut sums = [0.0f32; LANES];
-            let (chunks, rest) = row.as_chunks::<LANES>();
-            for chunk in chunks {
-                for (sum, x) in sums.iter_mut().zip(chunk) {
+    dispatch!(
+        isa,
+        fn norm(values: &mut [f32], weight: &[f32], epsilon: f32) {
+            for row in values.chunks_exact_mut(weight.len()) {
+                let mut sums = [0.0f32; LANES];
+                let (chunks, rest) = row.as_chunks::<LANES>();
+                for chunk in chunks {
+                    for (sum, x) in sums.iter_mut().zip(chunk) {
+                        *sum = x.mul_add(*x, *sum);
+                    }
+                }
+                for (sum, x) in sums.iter_mut().zip(rest) {
                     *sum = x.mul_add(*x, *sum);
                 }
-            }
-            for (sum, x) in sums.iter_mut().zip(rest) {
-                *sum = x.mul_add(*x, *sum);
-            }
-            let mean = lane_sum(sums) / weight.len() as f32;
-            let scale = 1.0 / (mean + epsilon).sqrt();
-            for (x, w) in row.iter_mut().zip(weight) {
-                *x = *x * scale * w;
+                let mean = lane_sum(sums) / weight.len() as f32;
+                let scale = 1.0 / (mean + epsilon).sqrt();
+                for (x, w) in row.iter_mut().zip(weight) {
+                    *x = *x * scale * w;
+                }
             }
         }
-    });
+    );
 }
 
 /// `a += b`.
 pub(crate) fn add(isa: Isa, a: &mut [f32], b: &[f32]) {
-    dispatch!(isa, fn add(a: &mut [f32], b: &[f32]) {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a += b;
+    dispatch!(
+        isa,
+        fn add(a: &mut [f32], b: &[f32]) {
+            for (a, b) in a.iter_mut().zip(b) {
+                *a += b;
+            }
         }
-    });
+    );
 }
 
 /// Adds `bias` to each row.
@@ -46,20 +52,26 @@ pub(crate) fn add_bias(values: &mut [f32], bias: &[f32]) {
 
 /// `gate = silu(gate) · up`.
 pub(crate) fn silu_gate(isa: Isa, gate: &mut [f32], up: &[f32]) {
-    dispatch!(isa, fn gate(gate: &mut [f32], up: &[f32]) {
-        for (gate, up) in gate.iter_mut().zip(up) {
-            *gate = silu(*gate) * up;
+    dispatch!(
+        isa,
+        fn gate(gate: &mut [f32], up: &[f32]) {
+            for (gate, up) in gate.iter_mut().zip(up) {
+                *gate = silu(*gate) * up;
+            }
         }
-    });
+    );
 }
 
 /// `gate = gelu(gate) · up`, with the tanh form of GELU.
 pub(crate) fn gelu_gate(isa: Isa, gate: &mut [f32], up: &[f32]) {
-    dispatch!(isa, fn gate(gate: &mut [f32], up: &[f32]) {
-        for (gate, up) in gate.iter_mut().zip(up) {
-            *gate = gelu_tanh(*gate) * up;
+    dispatch!(
+        isa,
+        fn gate(gate: &mut [f32], up: &[f32]) {
+            for (gate, up) in gate.iter_mut().zip(up) {
+                *gate = gelu_tanh(*gate) * up;
+            }
         }
-    });
+    );
 }
 
 /// Rotary positions (RoFormer, arXiv 2104.09864) for one layer kind: the angle of every pair at a position.

@@ -73,8 +73,7 @@ fn products_are_near_double_precision() {
         let (mut error, mut size) = (0.0f64, 0.0f64);
         for row in 0..5 {
             for column in 0..24 {
-                let right: f64 =
-                    (0..768).map(|i| f64::from(x[row * 768 + i]) * f64::from(w[column * 768 + i])).sum();
+                let right: f64 = (0..768).map(|i| f64::from(x[row * 768 + i]) * f64::from(w[column * 768 + i])).sum();
                 error += (f64::from(y[row * 24 + column]) - right).powi(2);
                 size += right * right;
             }

@@ -96,9 +96,7 @@ fn every_instruction_set_and_number_of_threads_gives_the_same_logits_of_a_quanti
     let folder = tempdir().unwrap();
     let file = folder.path().join("model.gguf");
     TinyModel::random(TinySpec::new(Architecture::Llama)).write_gguf(&file, &as_q8_0).unwrap();
-    let bits = |cpu: &Cpu| {
-        logits(cpu, &file, &IDS, 9).unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
-    };
+    let bits = |cpu: &Cpu| logits(cpu, &file, &IDS, 9).unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let reference = bits(&Cpu::with_isa(crate::kernels::Isa::Portable, 1));
     for isa in crate::kernels::Isa::available() {
         for threads in [1, 2, 3] {

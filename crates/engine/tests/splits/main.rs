@@ -42,7 +42,10 @@ fn greedy() -> Sampling {
 /// Every prompt by itself, in one piece, on one shard: what all else is held against.
 fn alone(prompts: &[Vec<u32>], tokens: u32, layers: &[LayerRange]) -> Vec<Run> {
     let mut ring = Ring::load(&sample_model_path().unwrap(), layers);
-    prompts.iter().flat_map(|prompt| ring.generate(std::slice::from_ref(prompt), tokens, usize::MAX, &greedy())).collect()
+    prompts
+        .iter()
+        .flat_map(|prompt| ring.generate(std::slice::from_ref(prompt), tokens, usize::MAX, &greedy()))
+        .collect()
 }
 
 fn compare(name: &str, runs: &[Run], reference: &[Run], states: &[Run]) {
@@ -106,4 +109,9 @@ fn sampling_with_a_seed_gives_the_same_tokens_on_one_shard_and_on_three_alone_an
 fn what_does_not_fit_is_refused_and_what_is_closed_makes_room() {
     let path = sample_model_path().unwrap();
     ring::admission(&path, LayerRange::new(0, 3).unwrap());
+}
+
+#[test]
+fn a_long_prompt_costs_the_others_no_more_than_the_step_they_share() {
+    ring::a_long_prompt_among_decodes(&sample_model_path().unwrap(), LayerRange::new(0, 3).unwrap());
 }

@@ -57,7 +57,13 @@ impl Ring {
     }
 
     /// Runs all prompts at the same time to `tokens` tokens each, prompts cut into chunks of at most `chunk`.
-    pub(crate) fn generate(&mut self, prompts: &[Vec<u32>], tokens: u32, chunk: usize, sampling: &Sampling) -> Vec<Run> {
+    pub(crate) fn generate(
+        &mut self,
+        prompts: &[Vec<u32>],
+        tokens: u32,
+        chunk: usize,
+        sampling: &Sampling,
+    ) -> Vec<Run> {
         let exit = self.shards.len() - 1;
         for (index, prompt) in prompts.iter().enumerate() {
             for shard in 0..self.shards.len() {
@@ -168,4 +174,48 @@ pub(crate) fn admission(path: &Path, layers: LayerRange) {
     assert_eq!(refused(ring.tell(0, step(4, 3, &[5]))), FaultCode::WrongShape);
     assert_eq!(ring.kv_tokens_used(), 0);
     assert!(!ring.shards[0].has_work());
+}
+
+/// While a prompt of 600 is worked on, whoever is decoding gets a row through in every single step.
+pub(crate) fn a_long_prompt_among_decodes(path: &Path, layers: LayerRange) {
+    let mut ring = Ring { shards: vec![load(path, layers, 1 << 30)], ends: vec![layers.end()] };
+    let (short, long) = (id(0), id(1));
+    for (generation, prompt_len) in [(short, 4), (long, 600)] {
+        let open = EngineCommand::Open { generation, max_len: 700, prompt_len, request: None };
+        assert_eq!(ring.tell(0, open), [EngineEvent::Opened { generation }]);
+    }
+    let rows = |generation, position, count: u32| EngineCommand::Step {
+        generation,
+        position,
+        sample: true,
+        input: StepInput::Tokens((0..count).map(|i| 100 + i).collect()),
+    };
+    ring.tell(0, rows(short, 0, 4));
+    ring.shards[0].step(&mut Vec::new()).unwrap();
+    ring.tell(0, rows(long, 0, 600));
+    let (mut position, mut through, mut steps) = (4, 0, 0);
+    while through < 600 {
+        ring.tell(0, rows(short, position, 1));
+        let mut events = Vec::new();
+        ring.shards[0].step(&mut events).unwrap();
+        steps += 1;
+        let mut served = false;
+        for event in events {
+            match event {
+                EngineEvent::Hidden { generation, position: at, hidden, .. } if generation == short => {
+                    assert_eq!((at, hidden.rows()), (position, 1));
+                    served = true;
+                }
+                EngineEvent::Hidden { generation, position: at, hidden, sample, .. } if generation == long => {
+                    assert_eq!(at, through, "chunks come in order and without gaps");
+                    through += hidden.rows();
+                    assert_eq!(sample, through == 600, "only the last chunk is sampled after");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(served, "step {steps} left the decoding sequence out");
+        position += 1;
+    }
+    assert!(steps > 5, "the prompt was cut into chunks");
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use computepool_core::control::{GenerationPart, OrchestratorMessage};
-use computepool_core::{Fault, FaultCode, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent};
+use computepool_core::{
+    Fault, FaultCode, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent,
+};
 
 use super::{State, Turn};
 use crate::refusal::{breaks_session, heard};

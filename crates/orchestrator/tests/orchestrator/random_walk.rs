@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::ControlEvent;
 use computepool_core::{
-    EngineUsage, Fault, FaultCode, FinishReason, GenerationEvent, GenerationId, NodeId, SessionId, ShardSpec, TokenEvent,
+    EngineUsage, Fault, FaultCode, FinishReason, GenerationEvent, GenerationId, NodeId, SessionId, ShardSpec,
+    TokenEvent,
 };
 use computepool_orchestrator::{
     Asked, Cancelling, Effect, Event, EventKind, Footprint, Limits, PoolSettings, State, apply,
