@@ -5,6 +5,7 @@
 mod answers;
 mod engine_loss;
 mod family;
+mod hostile;
 mod kit;
 mod leaving;
 mod node_loss;
