@@ -26,6 +26,8 @@ impl Network {
     fn start() -> Result<Self, Failure> {
         let mut command = Command::new(target_dir().join("debug/computepool"));
         command.args(["up", "--supervised", "--api", "127.0.0.1:0", "--key-sha256", LIMITED]);
+        // Long enough for every check, short enough for a model that does not come to an end.
+        command.args(["--context", "2304"]);
         command.arg("--model").arg(format!("{MODEL}={}", sample_model()?.display()));
         // The key by which `up` itself sees whether all is ready.
         command.env("COMPUTEPOOL_API_KEY", KEY).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -35,7 +37,8 @@ impl Network {
         if let Some(output) = process.stdout.take() {
             BufReader::new(output).read_line(&mut line).map_err(cannot)?;
         }
-        let api = line.split_once("\"api\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(api, _)| api.to_owned());
+        let api =
+            line.split_once("\"api\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(api, _)| api.to_owned());
         let network = Self { api: api.clone().unwrap_or_default(), process };
         api.map(|_| network).ok_or_else(|| Failure::new(format!("the network did not say where it listens: {line}")))
     }

@@ -52,10 +52,14 @@ pub(crate) fn python(name: &str, packages: &[&str], source: Option<&str>) -> Res
     if probe.status().is_ok_and(|status| status.success()) {
         return Ok(python);
     }
-    eprintln!("making a virtual environment with {}{}", packages.join(", "), match source {
-        Some(source) => format!(" ({source} is compiled: some minutes, once)"),
-        None => String::new(),
-    });
+    eprintln!(
+        "making a virtual environment with {}{}",
+        packages.join(", "),
+        match source {
+            Some(source) => format!(" ({source} is compiled: some minutes, once)"),
+            None => String::new(),
+        }
+    );
     run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
@@ -90,7 +94,7 @@ pub(crate) fn llama_models() -> Result<PathBuf, Failure> {
 
 /// One of our examples, built.
 pub(crate) fn example(name: &str) -> Result<PathBuf, Failure> {
-    run(cargo().args(["build", "--quiet", "--workspace", "--bins", "--examples"]))?;
+    run(cargo().args(["build", "--quiet", "--workspace", "--examples"]))?;
     Ok(target_dir().join("debug/examples").join(name))
 }
 
