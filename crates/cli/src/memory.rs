@@ -46,14 +46,17 @@ pub(crate) async fn memory(arguments: MemoryArguments) -> Result<bool, Fault> {
     let left = split.leave().await;
     let (loaded, full) = measured?;
 
-    let head = ["shard", "layers", "weights", "KV", "limit", "reckoned", "loaded", "peak", "peak/limit", "peak/reckoned"];
+    let head =
+        ["shard", "layers", "weights", "KV", "limit", "reckoned", "loaded", "peak", "peak/limit", "peak/reckoned"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let (mut well, mut worst_limit, mut worst_fit) = (left, 0.0_f64, 0.0_f64);
     for node in &full.nodes {
         let fit = fits.iter().find(|(layers, _)| node.layers == Some(*layers)).map(|(_, fit)| *fit);
-        let fit = fit.ok_or_else(|| Fault::new(FaultCode::Internal, format!("{} serves layers nobody planned", node.name)))?;
+        let fit =
+            fit.ok_or_else(|| Fault::new(FaultCode::Internal, format!("{} serves layers nobody planned", node.name)))?;
         let limit = fit.weights + fit.kv + ALLOWANCE;
-        let before = loaded.nodes.iter().find(|other| other.node == node.node).map_or(0, |other| usage(other).rss_bytes);
+        let before =
+            loaded.nodes.iter().find(|other| other.node == node.node).map_or(0, |other| usage(other).rss_bytes);
         let peak = usage(node).peak_rss_bytes;
         let (of_limit, of_fit) = (peak as f64 / limit as f64, peak as f64 / fit.total() as f64);
         well &= peak > 0 && of_limit <= 1.0 && of_fit <= 1.0;

@@ -5,8 +5,22 @@ use futures::future::join_all;
 use crate::kit::Bed;
 
 const SUBJECTS: [&str; 16] = [
-    "a river", "the moon", "honey", "a violin", "iron", "winter", "a library", "salt", "the number seven", "a bridge",
-    "tea", "the wind", "a clock", "copper", "bread", "le café à Zürich",
+    "a river",
+    "the moon",
+    "honey",
+    "a violin",
+    "iron",
+    "winter",
+    "a library",
+    "salt",
+    "the number seven",
+    "a bridge",
+    "tea",
+    "the wind",
+    "a clock",
+    "copper",
+    "bread",
+    "le café à Zürich",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

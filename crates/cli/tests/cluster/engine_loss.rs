@@ -26,7 +26,11 @@ async fn cluster_tells_of_a_killed_engine_and_serves_again() {
         assert_eq!(code, "engine_lost", "{message}");
         assert!(message.starts_with(name.as_str()), "whose? {message}");
         bed.until_answering().await;
-        println!("{name}: told after {} ms ({message}), serving {} ms after the kill", told.as_millis(), killed.elapsed().as_millis());
+        println!(
+            "{name}: told after {} ms ({message}), serving {} ms after the kill",
+            told.as_millis(),
+            killed.elapsed().as_millis()
+        );
 
         assert_eq!(bed.answer(PROMPT, 12).await, right, "after {name} lost its engine");
         let is_back = |network: &computepool_core::ports::NetworkStatus| {
