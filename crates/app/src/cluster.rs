@@ -37,7 +37,7 @@ pub struct ClusterSettings {
 }
 
 /// How long the shards may take to load.
-const LOAD: Duration = Duration::from_secs(120);
+const LOAD: Duration = Duration::from_secs(15 * 60);
 
 /// The processes.
 pub struct Cluster {
@@ -107,6 +107,8 @@ impl Cluster {
     /// Starts the orchestrator, then the nodes.
     pub async fn start(settings: &ClusterSettings) -> Result<Self, Fault> {
         crate::paths::make_folder(&settings.logs)?;
+        // Hashing a big model takes minutes: once, here, and the processes find it in the cache.
+        crate::models::scan(vec![settings.model.parse()?]).await?;
         let mut arguments = to_strings(&["orchestrator", "--supervised", "--ephemeral", "--loopback"]);
         arguments.extend(["--api".to_owned(), settings.api.clone(), "--model".to_owned(), settings.model.clone()]);
         arguments.extend(["--shards".to_owned(), settings.shards.to_string()]);
@@ -175,8 +177,11 @@ impl Cluster {
                 return Err(Fault::new(FaultCode::NodeLost, what));
             }
             if Instant::now() > deadline {
-                let reasons: String =
-                    last.nodes.iter().map(|node| format!("\n{}: {:?}, {}", node.name, node.phase, node.reason)).collect();
+                let reasons: String = last
+                    .nodes
+                    .iter()
+                    .map(|node| format!("\n{}: {:?}, {}", node.name, node.phase, node.reason))
+                    .collect();
                 return Err(Fault::new(FaultCode::NoRoute, format!("the shards were not ready in time{reasons}")));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

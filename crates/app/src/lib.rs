@@ -5,6 +5,7 @@
 //! and shows what comes back; all joining is done here.
 
 pub mod cluster;
+mod identity;
 pub mod logging;
 pub mod models;
 pub mod node;
@@ -15,3 +16,4 @@ pub mod supervised;
 pub use computepool_api::{ApiKey, KeyDigest, KeyLimits, openapi_json};
 pub use computepool_engine::client::EngineSnapshot;
 pub use computepool_model::catalogue::{ModelSource, sample_model_path};
+pub use computepool_node::ExitReason;

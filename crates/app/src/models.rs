@@ -48,11 +48,7 @@ pub fn lookup(catalogue: &Catalogue) -> Arc<dyn Fn(&ContentHash) -> Option<PathB
 }
 
 /// How a model would be cut into this many shards, and what each would need for `tokens` of KV.
-pub fn split(
-    entry: &CatalogueEntry,
-    shards: usize,
-    tokens: u64,
-) -> Result<Vec<(LayerRange, FitEstimate)>, Fault> {
+pub fn split(entry: &CatalogueEntry, shards: usize, tokens: u64) -> Result<Vec<(LayerRange, FitEstimate)>, Fault> {
     let file = ModelFile::open(&entry.path)?;
     let ranges = even_split(&entry.summary, shards.min(entry.summary.layer_count as usize))?;
     Ok(ranges.into_iter().map(|layers| (layers, estimate(&file, layers, tokens))).collect())

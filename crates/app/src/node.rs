@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use computepool_core::control::{CONTROL_VERSION, NodeMessage};
 use computepool_core::ports::{Engine, IncomingLane, SystemClock};
@@ -19,8 +19,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::identity::{IdentityLock, identity};
 use crate::models;
-use crate::orchestrator::identity;
 
 /// How a node is set up.
 #[derive(Clone, Debug)]
@@ -60,7 +60,8 @@ pub struct RunningNode {
     network: Network,
     engine: Arc<EngineClient>,
     leaving: CancellationToken,
-    keeper: tokio::task::JoinHandle<()>,
+    keeper: tokio::task::JoinHandle<ExitReason>,
+    _identity: IdentityLock,
 }
 
 /// What is offered where the system does not say how much memory it has.
@@ -70,6 +71,14 @@ const FALLBACK_MEMORY: u64 = 2 << 30;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// A link that lasted this long was a good one: after it the first pause is short again.
+const GOOD_LINK: Duration = Duration::from_secs(30);
+
+/// How long a node that was told to leave lets running generations go on, and how long its engine may take to free
+/// them.
+const DRAIN: Duration = Duration::from_secs(10);
+const FREE: Duration = Duration::from_secs(3);
+
 /// How often the engine is asked what it uses, and the orchestrator told, where that has changed.
 const USAGE_EVERY: Duration = Duration::from_millis(250);
 
@@ -77,7 +86,7 @@ impl RunningNode {
     /// Starts one. It keeps trying to reach its orchestrator until it is told to leave.
     pub async fn start(settings: NodeSettings) -> Result<Self, Fault> {
         let (issuer, addresses) = orchestrator(&settings.orchestrator)?;
-        let identity = identity(settings.identity.as_deref())?;
+        let (identity, lock) = identity(settings.identity.as_deref())?;
         let catalogue = models::scan(settings.models.clone()).await?;
         if catalogue.entries().is_empty() {
             return Err(Fault::new(FaultCode::ModelNotFound, "this node has no model on its disk")
@@ -121,7 +130,7 @@ impl RunningNode {
             },
             leaving: leaving.clone(),
         };
-        Ok(Self { address, network, engine, leaving, keeper: tokio::spawn(keeper.run()) })
+        Ok(Self { address, network, engine, leaving, keeper: tokio::spawn(keeper.run()), _identity: lock })
     }
 
     /// How it is known.
@@ -134,9 +143,9 @@ impl RunningNode {
         self.engine.snapshot()
     }
 
-    /// Waits until the node has ended by itself: its orchestrator dismissed it, or its engine is gone.
-    pub async fn ended(&mut self) {
-        (&mut self.keeper).await.ok();
+    /// Waits until the node has ended without being told to, and says why. Losing its orchestrator does not end it.
+    pub async fn ended(&mut self) -> ExitReason {
+        (&mut self.keeper).await.unwrap_or(ExitReason::Panicked)
     }
 
     /// Finishes what runs and stops.
@@ -165,28 +174,32 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(self) {
+    async fn run(self) -> ExitReason {
         let mut pause = FIRST_PAUSE;
         loop {
             let options = ControlOptions::default();
             let connect = ControlClient::connect(&self.network, &self.issuer, &self.addresses, options);
             match self.leaving.run_until_cancelled(connect).await {
-                None => return,
+                None => return ExitReason::Shutdown,
                 Some(Ok((sender, messages))) => {
-                    pause = FIRST_PAUSE;
+                    let linked = Instant::now();
                     tracing::info!(orchestrator = %self.issuer, "linked to the orchestrator");
-                    match self.serve(sender, messages).await {
-                        ExitReason::ControlLost | ExitReason::ControlStalled => {}
-                        reason => {
-                            tracing::info!(%reason, "the node has ended");
-                            return;
+                    match self.serve(sender.clone(), messages).await {
+                        // An orchestrator that goes away in order comes back like one that crashed.
+                        reason @ (ExitReason::ControlLost | ExitReason::ControlStalled | ExitReason::Left) => {
+                            let why = sender.ended().map(|fault| fault.to_string()).unwrap_or_default();
+                            tracing::warn!(%reason, why, "no longer linked to the orchestrator; trying again");
                         }
+                        reason => return reason,
+                    }
+                    if linked.elapsed() > GOOD_LINK {
+                        pause = FIRST_PAUSE;
                     }
                 }
                 Some(Err(fault)) => tracing::warn!(%fault, "the orchestrator cannot be reached; trying again"),
             }
             if self.leaving.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return;
+                return ExitReason::Shutdown;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -210,7 +223,7 @@ impl Keeper {
             control_out,
             control_in,
             hello: self.hello.clone(),
-            options: NodeOptions::default(),
+            options: NodeOptions { drain_patience: DRAIN, close_patience: FREE, ..NodeOptions::default() },
         });
         let reason = tokio::select! {
             reason = node.wait() => reason,

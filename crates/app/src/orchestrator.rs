@@ -11,12 +11,13 @@ use computepool_core::{Fault, FaultCode, NodeId};
 use computepool_model::catalogue::ModelSource;
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
 use computepool_transport::control::{ControlHub, ControlOptions};
-use computepool_transport::{Identity, Network, NetworkOptions, PeerVerifier};
+use computepool_transport::{Network, NetworkOptions, PeerVerifier};
 use rand::SeedableRng as _;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::identity::{IdentityLock, identity};
 use crate::models;
 
 /// How an orchestrator is set up.
@@ -83,15 +84,23 @@ pub struct RunningOrchestrator {
     address: OrchestratorAddress,
     closing: CancellationToken,
     server: Option<tokio::task::JoinHandle<()>>,
+    _identity: IdentityLock,
 }
 
 /// How long running generations may go on after the orchestrator was told to leave.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long clients may take for the last bytes of their answers after that.
+const LAST_BYTES: Duration = Duration::from_secs(3);
+
+/// Messages that may wait for one node. When a node is lost, every generation on its route is closed on the others at
+/// once: one message each, and as many again to open what follows.
+const CONTROL_QUEUE: usize = 8192;
+
 impl RunningOrchestrator {
     /// Starts one.
     pub async fn start(settings: OrchestratorSettings) -> Result<Self, Fault> {
-        let identity = identity(settings.identity.as_deref())?;
+        let (identity, lock) = identity(settings.identity.as_deref())?;
         let catalogue = models::scan(settings.models.clone()).await?;
         let mut pools = Vec::new();
         for entry in catalogue.entries() {
@@ -104,12 +113,15 @@ impl RunningOrchestrator {
             pools.push((pool, models::text(entry).await?));
         }
         if pools.is_empty() {
-            let why = catalogue.skipped().iter().map(|s| format!("; {}: {}", s.path.display(), s.fault)).collect::<String>();
+            let why =
+                catalogue.skipped().iter().map(|s| format!("; {}: {}", s.path.display(), s.fault)).collect::<String>();
             return Err(Fault::new(FaultCode::ModelNotFound, format!("no model was found to offer{why}"))
                 .hint("name a GGUF file or a Hugging Face folder with --model"));
         }
-        let network = Network::start(&identity, NetworkOptions { listen: settings.listen, ..Default::default() }).await?;
-        let (hub, events) = ControlHub::start(&network, ControlOptions::default()).await?;
+        let network =
+            Network::start(&identity, NetworkOptions { listen: settings.listen, ..Default::default() }).await?;
+        let options = ControlOptions { queue: CONTROL_QUEUE, ..ControlOptions::default() };
+        let (hub, events) = ControlHub::start(&network, options).await?;
         let ports = Ports {
             control: Arc::new(hub),
             events,
@@ -123,11 +135,13 @@ impl RunningOrchestrator {
         let node = network.node().clone();
         let addresses = network.addresses().iter().map(|address| format!("{address}/p2p/{node}")).collect();
         let address = OrchestratorAddress { node, addresses, api: None };
-        let mut this = Self { handle, network, address, closing: CancellationToken::new(), server: None };
+        let closing = CancellationToken::new();
+        let mut this = Self { handle, network, address, closing, server: None, _identity: lock };
         if let Some(listen) = settings.api {
             let mut options = ApiOptions::default();
             options.keys = settings.keys;
             options.key_limits = settings.key_limits;
+            options.local_limits = settings.key_limits;
             options.allowed_origins = settings.allowed_origins;
             this.serve(listen, options).await?;
         }
@@ -176,22 +190,12 @@ impl RunningOrchestrator {
     pub async fn leave(self) {
         self.handle.drain(DRAIN).await;
         self.closing.cancel();
-        if let Some(server) = self.server {
-            server.await.ok();
+        if let Some(mut server) = self.server {
+            // Every generation has ended; what is still open is a client that does not read, or reads slowly.
+            if tokio::time::timeout(LAST_BYTES, &mut server).await.is_err() {
+                server.abort();
+            }
         }
         self.network.shutdown().await;
-    }
-}
-
-/// An identity from a file, or a fresh one.
-pub(crate) fn identity(path: Option<&std::path::Path>) -> Result<Identity, Fault> {
-    match path {
-        Some(path) => {
-            if let Some(folder) = path.parent() {
-                crate::paths::make_folder(folder)?;
-            }
-            Identity::load_or_create(path)
-        }
-        None => Identity::generate(),
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use computepool_core::{Fault, FaultCode};
 
 fn no_home() -> Fault {
-    Fault::new(FaultCode::Io, "this system does not say where a user's files go").hint("set HOME (or on Windows APPDATA)")
+    Fault::new(FaultCode::Io, "this system does not say where a user's files go")
+        .hint("set HOME (or on Windows APPDATA)")
 }
 
 /// What must last: identities and settings.

@@ -14,11 +14,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
-/// How long a process may take until it is up.
+/// How long a process may take until it is up. Its model was hashed before, so nothing slow is left to do.
 const START: Duration = Duration::from_secs(60);
 
-/// How long a process may take to leave before it is ended.
-const LEAVE: Duration = Duration::from_secs(15);
+/// How long a process may take to leave before it is ended: more than an orchestrator's drain
+/// ([`crate::orchestrator`]) and a node's ([`crate::node`]) can take.
+const LEAVE: Duration = Duration::from_secs(25);
 
 /// A running child process.
 pub struct Supervised {
@@ -38,14 +39,10 @@ impl Supervised {
     ) -> Result<(Self, T), Fault> {
         let failed = |what: String| Fault::new(FaultCode::Io, format!("{name} could not be started: {what}"));
         let log_file = std::fs::File::create(log).map_err(|error| failed(format!("{}: {error}", log.display())))?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log_file)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(format!("{}: {error}", program.display())))?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log_file).kill_on_drop(true);
+        apart(&mut command);
+        let mut child = command.spawn().map_err(|error| failed(format!("{}: {error}", program.display())))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().ok_or_else(|| failed("it has no standard output".to_owned()))?;
         let mut this = Self { name: name.to_owned(), child, stdin, log: log.to_owned() };
@@ -102,6 +99,37 @@ impl Supervised {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
+}
+
+/// Puts a process into a group of its own: Ctrl-C in the terminal is for the parent, which then asks its children to
+/// leave in order.
+fn apart(command: &mut Command) {
+    #[cfg(unix)]
+    command.process_group(0);
+    #[cfg(windows)]
+    {
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+        const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+        command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
+    }
+}
+
+/// Waits until the system or the user asks this process to end: Ctrl-C, and on Unix SIGTERM or SIGHUP.
+pub async fn asked_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, hang_up) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+        if let (Ok(mut terminate), Ok(mut hang_up)) = (terminate, hang_up) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+            }
+            return;
+        }
+    }
+    tokio::signal::ctrl_c().await.ok();
 }
 
 /// In a supervised process: says on standard output that it is up.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use computepool_app::cluster::{Cluster, ClusterSettings};
-use computepool_app::supervised::{announce, told_to_leave};
+use computepool_app::supervised::{announce, asked_to_end, told_to_leave};
 use computepool_core::ports::{NetworkStatus, ShardPhase};
 use computepool_core::{Fault, FaultCode, SignedReceipt};
 use serde_json::{Value, json};
@@ -178,9 +178,10 @@ pub(crate) async fn up(arguments: UpArguments) -> Result<bool, Fault> {
         cluster
     };
     let mut told = std::pin::pin!(told_to_leave());
+    let mut asked = std::pin::pin!(asked_to_end());
     let ended = loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c(), if !arguments.supervised => break None,
+            () = &mut asked, if !arguments.supervised => break None,
             () = &mut told, if arguments.supervised => break None,
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }

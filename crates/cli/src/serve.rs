@@ -4,20 +4,22 @@ use std::num::NonZeroU32;
 
 use computepool_app::node::{NodeSettings, RunningNode};
 use computepool_app::orchestrator::{OrchestratorSettings, RunningOrchestrator};
-use computepool_app::supervised::{announce, told_to_leave};
+use computepool_app::supervised::{announce, asked_to_end, told_to_leave};
 use computepool_app::{ApiKey, KeyLimits, ModelSource, paths};
 use computepool_core::{Fault, FaultCode};
 
 use crate::arguments::{AcceptedKey, NodeArguments, OrchestratorArguments, ServingArguments};
 
+/// An orchestrator's port: nodes are given its address, so it must be the same after a restart.
+const ORCHESTRATOR: [&str; 2] = ["/ip4/0.0.0.0/tcp/8643", "/ip4/0.0.0.0/udp/8643/quic-v1"];
 const EVERYWHERE: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
 const LOOPBACK: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
 impl ServingArguments {
-    fn addresses(&self) -> Vec<String> {
+    fn addresses(&self, usual: [&str; 2]) -> Vec<String> {
         match (self.loopback, self.listen.is_empty()) {
             (true, _) => LOOPBACK.map(str::to_owned).to_vec(),
-            (false, true) => EVERYWHERE.map(str::to_owned).to_vec(),
+            (false, true) => usual.map(str::to_owned).to_vec(),
             (false, false) => self.listen.clone(),
         }
     }
@@ -35,7 +37,7 @@ impl ServingArguments {
         if self.supervised {
             told_to_leave().await;
         } else {
-            tokio::signal::ctrl_c().await.ok();
+            asked_to_end().await;
         }
     }
 }
@@ -57,7 +59,7 @@ pub(crate) async fn node(arguments: NodeArguments) -> Result<(), Fault> {
     let settings = NodeSettings {
         name: arguments.name.unwrap_or_else(|| "node".to_owned()),
         identity: serving.identity("node")?,
-        listen: serving.addresses(),
+        listen: serving.addresses(EVERYWHERE),
         orchestrator: arguments.orchestrator,
         models: sources(arguments.models)?,
         layers: arguments.layers,
@@ -71,12 +73,15 @@ pub(crate) async fn node(arguments: NodeArguments) -> Result<(), Fault> {
     } else {
         println!("Node {} is up. Ctrl-C finishes what runs and leaves.", node.address().node);
     }
-    tokio::select! {
-        () = serving.told_to_leave() => {}
-        () = node.ended() => tracing::info!("this node has no more to do"),
-    }
+    let ended = tokio::select! {
+        () = serving.told_to_leave() => None,
+        reason = node.ended() => Some(reason),
+    };
     node.leave().await;
-    Ok(())
+    match ended {
+        None => Ok(()),
+        Some(reason) => Err(Fault::new(FaultCode::NodeLost, format!("this node has ended: {reason}"))),
+    }
 }
 
 /// Serves as an orchestrator until told to leave.
@@ -97,7 +102,7 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
     };
     let settings = OrchestratorSettings {
         identity: serving.identity("orchestrator")?,
-        listen: serving.addresses(),
+        listen: serving.addresses(ORCHESTRATOR),
         models: sources(arguments.model)?,
         shards: arguments.shards,
         max_context: arguments.context,

@@ -4,7 +4,7 @@
 //! rest of the step is filled with prompt chunks, sequences taking turns. Which rows share a step changes speed only:
 //! the kernels are batch-invariant.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -28,6 +28,9 @@ const PREFILL_ROWS: usize = 64;
 
 /// A step is cut off here while other sequences are decoding, so that they wait less.
 const PREFILL_ROWS_AMONG_DECODES: usize = 32;
+
+/// A prompt that gets a share of a step at all gets this many rows, so that frames do not become crumbs.
+const SMALLEST_SHARE: usize = 16;
 
 /// While nothing else is to be done, grammars are waited for this long before the queue is looked at again.
 const GRAMMAR_PATIENCE: Duration = Duration::from_millis(2);
@@ -190,34 +193,49 @@ impl<B: Backend> Batcher<B> {
         sequence.queue(position, sample, input)
     }
 
-    /// Chooses what shares the next step.
+    /// Chooses what shares the next step: single positions first, then prompt chunks, each from whoever has waited
+    /// longest. Sequences that wait with a prompt share its rows evenly, so that a short one gets past a long one.
     fn pick(&mut self) -> (Vec<Picked<B::Kv>>, Gathered) {
         let mut picked = Vec::new();
         let mut gathered = Gathered::default();
-        let mut start = 0;
-        let decoding = self.sequences.values().filter(|sequence| sequence.decodes()).count();
-        let mut prefill = if decoding > 0 { PREFILL_ROWS_AMONG_DECODES } else { PREFILL_ROWS };
-        for decodes in [true, false] {
-            for _ in 0..self.turn.len() {
-                let Some(generation) = self.turn.pop_front() else { break };
-                self.turn.push_back(generation);
-                let Some(sequence) = self.sequences.get_mut(&generation) else { continue };
-                let most = if decodes { DECODE_ROWS.saturating_sub(start).min(1) } else { prefill };
-                if sequence.ready() == 0 || sequence.decodes() != decodes || most == 0 {
-                    continue;
-                }
-                let (Some(kv), Some(piece)) = (sequence.kv.take(), sequence.take(most, &mut gathered)) else {
-                    continue;
-                };
-                if !decodes {
-                    prefill -= piece.rows;
-                }
-                let rows = piece.rows;
-                picked.push(Picked { generation, piece, start, kv });
-                start += rows;
+        let waits = |decodes: bool| {
+            let ready = |generation: &GenerationId| {
+                self.sequences.get(generation).is_some_and(|s| s.ready() > 0 && s.decodes() == decodes)
+            };
+            self.turn.iter().copied().filter(ready).collect::<Vec<_>>()
+        };
+        let (decoding, prompts) = (waits(true), waits(false));
+        for generation in decoding.iter().take(DECODE_ROWS) {
+            self.pick_from(*generation, 1, &mut picked, &mut gathered);
+        }
+        let mut room = if decoding.is_empty() { PREFILL_ROWS } else { PREFILL_ROWS_AMONG_DECODES };
+        for (index, generation) in prompts.iter().enumerate() {
+            let share = room.div_ceil(prompts.len() - index).max(SMALLEST_SHARE).min(room);
+            room -= self.pick_from(*generation, share, &mut picked, &mut gathered);
+            if room == 0 {
+                break;
             }
         }
+        let served: HashSet<GenerationId> = picked.iter().map(|pick| pick.generation).collect();
+        self.turn.retain(|generation| !served.contains(generation));
+        self.turn.extend(picked.iter().map(|pick| pick.generation));
         (picked, gathered)
+    }
+
+    /// Takes up to `most` rows of one sequence; how many were taken.
+    fn pick_from(
+        &mut self,
+        generation: GenerationId,
+        most: usize,
+        picked: &mut Vec<Picked<B::Kv>>,
+        gathered: &mut Gathered,
+    ) -> usize {
+        let Some(sequence) = self.sequences.get_mut(&generation) else { return 0 };
+        let (Some(kv), Some(piece)) = (sequence.kv.take(), sequence.take(most, gathered)) else { return 0 };
+        let start = picked.last().map_or(0, |last| last.start + last.piece.rows);
+        let rows = piece.rows;
+        picked.push(Picked { generation, piece, start, kv });
+        rows
     }
 
     /// Sends every picked piece's rows on to the next shard.

@@ -8,8 +8,8 @@ use computepool_core::{Constraint, Fault, FaultCode, GenerationId};
 
 use crate::constraint::{ConstraintState, Grammar};
 
-/// Grammars that may wait to be compiled, and compiled ones that may wait to be fetched.
-const QUEUE: usize = 1024;
+/// Grammars that may wait to be compiled; at worst each takes most of a second, and a generation must open in time.
+const QUEUE: usize = 16;
 
 type Compiled = (GenerationId, Result<ConstraintState, Fault>);
 

@@ -115,3 +115,8 @@ fn what_does_not_fit_is_refused_and_what_is_closed_makes_room() {
 fn a_long_prompt_costs_the_others_no_more_than_the_step_they_share() {
     ring::a_long_prompt_among_decodes(&sample_model_path().unwrap(), LayerRange::new(0, 3).unwrap());
 }
+
+#[test]
+fn prompts_share_a_step_so_that_a_short_one_gets_past_a_long_one() {
+    ring::a_short_prompt_behind_a_long_one(&sample_model_path().unwrap(), LayerRange::new(0, 3).unwrap());
+}

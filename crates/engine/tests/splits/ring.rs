@@ -219,3 +219,31 @@ pub(crate) fn a_long_prompt_among_decodes(path: &Path, layers: LayerRange) {
     }
     assert!(steps > 5, "the prompt was cut into chunks");
 }
+
+/// A short prompt that arrives behind a long one is through after a few steps, not after the long one.
+pub(crate) fn a_short_prompt_behind_a_long_one(path: &Path, layers: LayerRange) {
+    let mut ring = Ring { shards: vec![load(path, layers, 1 << 30)], ends: vec![layers.end()] };
+    let (long, short) = (id(0), id(1));
+    for (generation, prompt_len) in [(long, 640), (short, 40)] {
+        let open = EngineCommand::Open { generation, max_len: 700, prompt_len, request: None };
+        ring.tell(0, open);
+        let input = StepInput::Tokens((0..prompt_len).map(|i| 100 + i).collect());
+        ring.tell(0, EngineCommand::Step { generation, position: 0, sample: true, input });
+    }
+    let mut through = 0;
+    for step in 1.. {
+        let mut events = Vec::new();
+        ring.shards[0].step(&mut events).unwrap();
+        for event in events {
+            match event {
+                EngineEvent::Hidden { generation, hidden, .. } if generation == short => through += hidden.rows(),
+                EngineEvent::Hidden { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if through == 40 {
+            return;
+        }
+        assert!(step < 4, "after {step} steps the short prompt has {through} of its 40 rows through");
+    }
+}
