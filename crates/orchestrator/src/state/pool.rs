@@ -137,11 +137,17 @@ impl Turn<'_> {
                 .collect();
             // Who insists on this very range is of no use anywhere else.
             let insisting = fitting.iter().find(|(_, candidate)| candidate.insisted.is_some());
-            let Some((taker, _)) = insisting.or(fitting.first()).cloned() else { continue };
-            if let Some(holder) = holder {
-                self.bench(&holder);
+            match (insisting.or(fitting.first()).cloned(), holder) {
+                (Some((taker, _)), holder) => {
+                    if let Some(holder) = holder {
+                        self.bench(&holder);
+                    }
+                    self.assign(pool, place, taker);
+                }
+                // An engine that was given up tries again only when it is told to load.
+                (None, Some(holder)) if self.state.may_retry(&holder, self.now_ms) => self.assign(pool, place, holder),
+                (None, _) => {}
             }
-            self.assign(pool, place, taker);
         }
     }
 
@@ -155,7 +161,9 @@ impl Turn<'_> {
         let assignment = self.state.assignments;
         let phase = PlacePhase::Loading { since_ms: self.now_ms };
         if let Some(node) = self.state.registered_mut(&node) {
-            node.place = Some(Place { pool, layers, assignment, phase });
+            // Whoever has the place already is asked again.
+            let retries = node.place.as_ref().map_or(0, |place| place.retries.saturating_add(1));
+            node.place = Some(Place { pool, layers, assignment, phase, retries });
         }
         self.state.pools[pool].slots[slot].node = Some(node.clone());
         self.shown();

@@ -57,6 +57,8 @@ pub(super) struct Place {
     pub(super) layers: LayerRange,
     pub(super) assignment: Assignment,
     pub(super) phase: PlacePhase,
+    /// How often it was asked again in vain, since it last served.
+    pub(super) retries: u32,
 }
 
 pub(super) enum PlacePhase {

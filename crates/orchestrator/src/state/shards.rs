@@ -10,6 +10,8 @@ use crate::{Loss, Violation};
 
 /// The longest description of a device or its kernels that is kept, in characters.
 const MAX_DESCRIPTION: usize = 120;
+/// The longest pause before a shard that stays down is assigned to its holder again, in milliseconds.
+const MAX_RETRY_MS: u64 = 5 * 60_000;
 
 impl State {
     /// Whether the holder of a place has been down for so long that a spare should take it.
@@ -18,6 +20,15 @@ impl State {
             Some(PlacePhase::Down { since_ms, .. }) => now_ms.saturating_sub(*since_ms) >= self.limits.down_ms,
             _ => false,
         }
+    }
+
+    /// Whether the holder of a place that nobody else can take has been down for long enough to be asked again; the
+    /// pause doubles with every time that this came to nothing.
+    pub(super) fn may_retry(&self, node: &NodeId, now_ms: u64) -> bool {
+        let Some(place) = self.registered(node).and_then(|node| node.place.as_ref()) else { return false };
+        let PlacePhase::Down { since_ms, .. } = place.phase else { return false };
+        let doubled = 1_u64.checked_shl(place.retries).unwrap_or(u64::MAX);
+        now_ms.saturating_sub(since_ms) >= self.limits.down_ms.saturating_mul(doubled).min(MAX_RETRY_MS)
     }
 }
 
@@ -55,6 +66,7 @@ impl Turn<'_> {
                     return;
                 }
                 place.phase = PlacePhase::Ready { info: Box::new(info) };
+                place.retries = 0;
             }
         }
         self.shown();

@@ -180,6 +180,39 @@ fn a_shard_that_never_loads_counts_as_down() {
 }
 
 #[test]
+fn a_shard_that_stays_down_is_asked_again_where_no_spare_fits() {
+    let mut script = Script::up(1);
+    // Too small for the place.
+    script.connect(1);
+    script.says(1, hello(None, 1000));
+    let goes_down = |script: &mut Script, pause: u64| {
+        let (assignment, spec) = script.assigned(0).unwrap();
+        let fault = Fault::new(FaultCode::EngineLost, "the engine was given up");
+        script.says(0, NodeMessage::ShardDown { assignment, fault });
+        script.wait(pause - 1);
+        assert_eq!(script.assigned(0).unwrap().0, assignment, "not before {pause} ms");
+        script.wait(1);
+        let (again, same) = script.assigned(0).unwrap();
+        assert!(again > assignment && same == spec, "after {pause} ms");
+        assert_eq!(script.status(0).phase, ShardPhase::Loading);
+    };
+    for pause in [15_000, 30_000, 60_000, 120_000, 240_000, 300_000, 300_000] {
+        goes_down(&mut script, pause);
+    }
+    script.ready(0);
+    assert_eq!(script.state.available(), [true]);
+    goes_down(&mut script, Limits::default().down_ms);
+    // One that fits is not kept waiting by the pauses.
+    let assignment = script.assigned(0).unwrap().0;
+    let fault = Fault::new(FaultCode::EngineLost, "the engine was given up");
+    script.says(0, NodeMessage::ShardDown { assignment, fault });
+    script.wait(Limits::default().down_ms);
+    script.join(2, None);
+    assert!(script.assigned(2).is_some());
+    assert_eq!(script.assigned(1), None);
+}
+
+#[test]
 fn a_shard_that_is_not_what_was_asked_for_is_refused() {
     let mut script = Script::new(1);
     script.join(0, None);
