@@ -352,6 +352,12 @@ pub(crate) fn breaks_session(code: FaultCode) -> bool {
     )
 }
 
+/// Whether others may know more of this. Neighbours notice a crash as soon as the orchestrator does; the node itself, or
+/// the end of its link, says more before the last account can have come.
+pub(crate) fn is_second_hand(code: FaultCode) -> bool {
+    matches!(code, FaultCode::LinkLost | FaultCode::EngineLost)
+}
+
 /// A stranger's text without control characters and no longer than `most` characters.
 pub(crate) fn plain(text: &str, most: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(most).collect()

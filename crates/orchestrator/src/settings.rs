@@ -67,7 +67,8 @@ impl PoolSettings {
 pub struct Limits {
     /// Links from nodes, registered or not. More are turned away.
     pub max_nodes: usize,
-    /// Sessions open at once, over all clients.
+    /// Sessions open at once, over all clients. At that many, the one unused for longest makes room for another. Nodes
+    /// must take as many, and two lanes for each.
     pub max_sessions: usize,
     /// Generations not yet accounted for, over all clients.
     pub max_generations: usize,
@@ -80,6 +81,7 @@ pub struct Limits {
     /// A shard that has not loaded after this long counts as down.
     pub load_ms: u64,
     /// A shard may be down for this long before a spare takes its place; an engine that is restarted is back sooner.
+    /// Where no spare fits, its holder is asked to load it again, after pauses that double from here to five minutes.
     pub down_ms: u64,
     /// All nodes must have opened a session within this time.
     pub session_open_ms: u64,
@@ -110,7 +112,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_nodes: 1024,
-            max_sessions: 1024,
+            max_sessions: 256,
             max_generations: 1024,
             client_buffer: 256,
             command_buffer: 64,

@@ -33,6 +33,16 @@ impl Turn<'_> {
         self.shown();
     }
 
+    /// Ends a generation for a loss that a node has noticed and that may lie beyond it: the client of one that runs is
+    /// told once the others had the time to speak of it.
+    pub(super) fn suspect(&mut self, id: GenerationId, loss: &Loss) {
+        match self.state.generations.get(&id).map(|generation| &generation.phase) {
+            Some(Phase::Opening { .. } | Phase::Running { .. }) => self.close(id, Ending::Suspected(loss.clone())),
+            Some(Phase::AwaitingSession) => self.fail(id, loss.clone()),
+            Some(Phase::Closing { .. }) | None => {}
+        }
+    }
+
     /// Has every hop stop, free its KV and account for the generation.
     pub(super) fn close(&mut self, id: GenerationId, ending: Ending) {
         let deadline_ms = self.now_ms.saturating_add(self.state.limits.close_ms);

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use computepool_core::control::{GenerationPart, OrchestratorMessage};
-use computepool_core::{
-    Fault, FaultCode, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent,
-};
+use computepool_core::{Fault, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent};
 
 use super::{State, Turn};
-use crate::refusal::{breaks_session, heard};
+use crate::refusal::{breaks_session, heard, is_second_hand};
 use crate::{Loss, Violation};
 
 /// One request on its way.
@@ -227,12 +225,10 @@ impl Turn<'_> {
         let Some(layers) = self.state.sessions.get(&session).map(|session| session.hops[place].layers) else { return };
         let (who, fault) = (self.state.who(node, layers), heard(fault));
         let broken = breaks_session(fault.code);
-        // Neighbours notice a crash as soon as the orchestrator does, and know less of it. The node itself, or the end of
-        // its link, says more before the last account can have come.
-        let second_hand = matches!(fault.code, FaultCode::LinkLost | FaultCode::EngineLost);
+        let second_hand = is_second_hand(fault.code);
         let loss = Loss::Given { who, fault };
         match second_hand {
-            true => self.close(id, Ending::Suspected(loss)),
+            true => self.suspect(id, &loss),
             false => self.fail(id, loss),
         }
         if broken {

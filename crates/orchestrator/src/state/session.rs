@@ -9,7 +9,7 @@ use computepool_core::{
 
 use super::generation::Phase;
 use super::{State, Turn};
-use crate::refusal::heard;
+use crate::refusal::{heard, is_second_hand};
 use crate::{Loss, Refusal, Violation};
 
 /// One client's use of one route.
@@ -159,8 +159,16 @@ impl Turn<'_> {
         let Some(place) = session.place_of(node) else {
             return self.not_its_own(node, id, "session");
         };
-        let who = self.state.who(node, session.hops[place].layers);
-        self.break_session(id, Loss::Given { who, fault: heard(fault) });
+        let (who, second_hand) = (self.state.who(node, session.hops[place].layers), is_second_hand(fault.code));
+        let loss = Loss::Given { who, fault: heard(fault) };
+        if second_hand {
+            let generations: Vec<GenerationId> = session.generations.iter().copied().collect();
+            for generation in generations {
+                self.suspect(generation, &loss);
+            }
+            return self.retire(id);
+        }
+        self.break_session(id, loss);
     }
 
     /// A node spoke of work that is not its own. Not heard if it once was; otherwise the node is disconnected.

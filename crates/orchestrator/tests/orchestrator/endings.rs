@@ -210,6 +210,25 @@ fn the_place_of_a_loss_is_told_though_a_neighbour_speaks_first() {
 }
 
 #[test]
+fn a_neighbour_that_lost_its_session_is_not_believed_to_know_the_place_either() {
+    for already in [true, false] {
+        let mut script = Script::up(3);
+        let (generation, session) = script.running(3);
+        let fault = Fault::new(FaultCode::LinkLost, "the lane was closed");
+        if already {
+            script.says(0, NodeMessage::GenerationFailed { generation, fault: fault.clone() });
+        }
+        script.says(2, NodeMessage::SessionRefused { session, fault });
+        assert_eq!(script.told(), []);
+        assert_eq!(script.sent_to(is_close).is_empty(), already, "closed once");
+        script.disconnect(1);
+        assert_eq!(script.fault().message, "box (layers 10..20) left the network");
+        [0, 2].into_iter().for_each(|n| script.closed(n, generation));
+        assert_eq!(script.state.footprint().sessions, 0);
+    }
+}
+
+#[test]
 fn a_loss_of_which_nobody_says_more_is_told_in_time() {
     let limits = Limits { close_ms: 500, ..Limits::default() };
     let mut script = Script::with(PoolSettings::new(summary(30), 2), limits);

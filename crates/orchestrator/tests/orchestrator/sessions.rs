@@ -70,6 +70,23 @@ fn a_refused_session_fails_with_the_nodes_reason() {
 }
 
 #[test]
+fn an_idle_session_that_broke_is_replaced_and_nobody_hears_of_it() {
+    let mut script = Script::up(2);
+    let (generation, session) = script.running(2);
+    script.cancel(generation);
+    (0..2).for_each(|n| script.closed(n, generation));
+    let broken = NodeMessage::SessionRefused { session, fault: Fault::new(FaultCode::LinkLost, "the lane was closed") };
+    script.says(1, broken.clone());
+    assert_eq!(script.told(), []);
+    assert_eq!(script.sent_to(is_close_session), [node(0), node(1)]);
+    assert_eq!(script.state.footprint().sessions, 0);
+    script.says(0, broken);
+    assert_eq!(script.last, [], "the other side of the lane is late, and it is no offence");
+    script.ask("ann", request(4, 8));
+    assert_eq!(script.sent_to(is_open_session), [node(0), node(1)]);
+}
+
+#[test]
 fn an_unused_session_is_closed() {
     let mut script = Script::up(1);
     let (generation, session) = script.running(1);
@@ -135,6 +152,36 @@ fn sessions_are_bounded_and_an_idle_one_makes_room() {
     assert_eq!(script.sent_to(is_open_session), [node(0)]);
     assert!(script.sent.contains(&(node(0), OrchestratorMessage::CloseSession { session })));
     assert_eq!(script.state.footprint().sessions, 1);
+}
+
+#[test]
+fn the_session_unused_for_longest_makes_room() {
+    let limits = Limits { max_sessions: 3, ..Limits::default() };
+    let mut script = Script::with(PoolSettings::new(summary(30), 1), limits);
+    script.bring_up(1);
+    let mut sessions = Vec::new();
+    for by in ["ann", "bob", "cleo"] {
+        let generation = script.ask(by, request(4, 8));
+        let session = script.opening_session();
+        script.says(0, NodeMessage::SessionOpened { session });
+        script.admit(generation, 1);
+        sessions.push((session, generation));
+    }
+    // The first one is still busy, and the third was left before the second.
+    for (_, generation) in [sessions[2], sessions[1]] {
+        script.wait(10);
+        script.cancel(generation);
+        script.closed(0, generation);
+    }
+    for (by, retired) in [("dan", sessions[2].0), ("eve", sessions[1].0)] {
+        script.ask(by, request(4, 8));
+        let closed = (node(0), OrchestratorMessage::CloseSession { session: retired });
+        assert!(script.sent.ends_with(&[closed, script.sent.last().unwrap().clone()]), "{by}: {:?}", script.last);
+        assert_eq!(script.sent_to(is_open_session), [node(0)]);
+        assert_eq!(script.state.footprint().sessions, 3);
+    }
+    script.ask("fay", request(4, 8));
+    assert_eq!(script.fault().code, FaultCode::NoCapacity, "all are in use");
 }
 
 #[test]
