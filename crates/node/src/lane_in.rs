@@ -5,9 +5,10 @@ use std::sync::Arc;
 use computepool_core::ports::{IncomingLane, StepInput};
 use computepool_core::{Activation, Fault, FaultCode, GenerationId, HopFrame, Lane, NodeId, RouteTicket, SessionId};
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::generation::Generation;
+use crate::lobby::{Lobby, Seat};
 use crate::plane::Plane;
 use crate::session::Session;
 use crate::shared::Feed;
@@ -16,30 +17,66 @@ use crate::shared::Feed;
 pub(crate) async fn accept(plane: &Arc<Plane>, feed: Feed<IncomingLane>) {
     let mut lanes = feed.take().await;
     let places = Arc::new(Semaphore::new(plane.options.max_lanes));
+    let lobby = Lobby::new(plane.options.max_waiting_lanes, plane.options.max_waiting_lanes_per_peer);
     while let Some(lane) = lanes.next().await {
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            plane.count(&Fault::new(FaultCode::NoCapacity, "too many lanes"));
-            continue;
+        // Whatever a lane is spawned for holds a place: there are never more tasks than places.
+        let place = match find(plane, lane.session) {
+            Some(Ok(session)) => live(&places).map(|place| Place::Live(session, place)),
+            Some(Err(fault)) => Err(fault),
+            None => lobby
+                .seat(&lane.from)
+                .map(Place::Waiting)
+                .ok_or_else(|| Fault::new(FaultCode::NoCapacity, "too many lanes wait for their sessions")),
         };
-        let task = plane.clone();
+        let place = match place {
+            Ok(place) => place,
+            Err(fault) => {
+                dropped(plane, &lane, &fault);
+                continue;
+            }
+        };
+        let (task, places) = (plane.clone(), places.clone());
         plane.tasks.spawn(async move {
-            task.stop.run_until_cancelled(read(&task, lane)).await;
-            drop(place);
+            task.stop.run_until_cancelled(serve(&task, lane, place, &places)).await;
         });
     }
     tracing::warn!("no more lanes are accepted");
 }
 
-/// Reads one lane to its end. Dropping it resets it.
-async fn read(plane: &Arc<Plane>, lane: IncomingLane) {
-    let IncomingLane { session: id, from, lane, ticket, mut frames } = lane;
-    let waiting = tokio::time::timeout(plane.options.lane_patience, session_of(plane, id));
-    let Ok(session) = waiting.await else {
-        let fault = Fault::new(FaultCode::WrongSession, format!("session {id} is not open here"));
-        tracing::info!(%from, ?lane, %fault, "a lane was dropped");
-        return plane.count(&fault);
+/// Where a lane is counted.
+enum Place {
+    Live(Arc<Session>, OwnedSemaphorePermit),
+    Waiting(Seat),
+}
+
+fn live(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
+    places.clone().try_acquire_owned().map_err(|_| Fault::new(FaultCode::NoCapacity, "too many lanes"))
+}
+
+fn dropped(plane: &Plane, lane: &IncomingLane, fault: &Fault) {
+    tracing::info!(from = %lane.from, lane = ?lane.lane, %fault, "a lane was dropped");
+    plane.count(fault);
+}
+
+/// Sees a lane into its session and reads it to its end. Dropping it resets it.
+async fn serve(plane: &Arc<Plane>, lane: IncomingLane, place: Place, places: &Arc<Semaphore>) {
+    let seen_in = match place {
+        Place::Live(session, place) => Ok((session, place)),
+        Place::Waiting(_seat) => {
+            let waiting = tokio::time::timeout(plane.options.lane_patience, session_of(plane, lane.session));
+            let found = waiting.await.unwrap_or_else(|_| Err(not_open(lane.session)));
+            found.and_then(|session| Ok((session, live(places)?)))
+        }
     };
-    if let Err(fault) = check_lane(plane, &session, &ticket, &from, lane) {
+    match seen_in {
+        Ok((session, _place)) => read(plane, &session, lane).await,
+        Err(fault) => dropped(plane, &lane, &fault),
+    }
+}
+
+async fn read(plane: &Arc<Plane>, session: &Arc<Session>, lane: IncomingLane) {
+    let IncomingLane { session: id, from, lane, ticket, mut frames } = lane;
+    if let Err(fault) = check_lane(plane, session, &ticket, &from, lane) {
         tracing::warn!(%from, ?lane, %fault, "a lane was dropped");
         return plane.count(&fault);
     }
@@ -48,7 +85,7 @@ async fn read(plane: &Arc<Plane>, lane: IncomingLane) {
             let (culprit, fault) = match frames.next().await {
                 Some(Ok(frame)) => {
                     let generation = frame.generation();
-                    match take(plane, &session, lane, frame).await {
+                    match take(plane, session, lane, frame).await {
                         Ok(()) => continue,
                         Err(fault) => (Some(generation), fault),
                     }
@@ -62,17 +99,29 @@ async fn read(plane: &Arc<Plane>, lane: IncomingLane) {
     if let Some((culprit, fault)) = session.over.run_until_cancelled(reading).await {
         tracing::warn!(session = %id, %from, ?lane, %fault, "an incoming lane ended");
         // A generation of another session is not this neighbour's to break.
-        let culprit = culprit.filter(|id| generation_in(plane, &session, *id).is_some());
-        plane.break_session(&session, fault, culprit);
+        let culprit = culprit.filter(|id| generation_in(plane, session, *id).is_some());
+        plane.break_session(session, fault, culprit);
     }
 }
 
-/// Waits until the lane's session is open here.
-async fn session_of(plane: &Plane, id: SessionId) -> Arc<Session> {
+fn not_open(id: SessionId) -> Fault {
+    Fault::new(FaultCode::WrongSession, format!("session {id} is not open here"))
+}
+
+/// The lane's session, or why it will not be open here; `None` while it may come.
+fn find(plane: &Plane, id: SessionId) -> Option<Result<Arc<Session>, Fault>> {
+    match plane.session(id) {
+        Some(session) => Some(Ok(session)),
+        None => plane.departed.knows(id).then(|| Err(not_open(id))),
+    }
+}
+
+/// Waits until the lane's session is open here, or is known not to come.
+async fn session_of(plane: &Plane, id: SessionId) -> Result<Arc<Session>, Fault> {
     let mut arrivals = plane.arrivals.subscribe();
     loop {
-        if let Some(session) = plane.session(id) {
-            return session;
+        if let Some(found) = find(plane, id) {
+            return found;
         }
         if arrivals.changed().await.is_err() {
             // The node ends, and this task with it.

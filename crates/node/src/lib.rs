@@ -42,6 +42,7 @@ mod errands;
 mod generation;
 mod lane_in;
 mod lane_out;
+mod lobby;
 mod node;
 mod opening;
 mod options;

@@ -16,6 +16,7 @@ pub(crate) fn open(plane: &Arc<Plane>, signed: SignedTicket) {
         Ok(session) => session,
         Err((Some(session), fault)) => {
             plane.count(&fault);
+            plane.depart(session);
             return plane.outbox.say(NodeMessage::SessionRefused { session, fault });
         }
         Err((None, fault)) => {

@@ -13,8 +13,12 @@ pub struct NodeOptions {
     pub max_sessions: usize,
     /// Generations open at once in one session; the ticket's limit is kept as well.
     pub max_generations: u32,
-    /// Incoming lanes held at once, those included that still wait for their session.
+    /// Incoming lanes of open sessions held at once.
     pub max_lanes: usize,
+    /// Incoming lanes that may wait for their session at once.
+    pub max_waiting_lanes: usize,
+    /// Incoming lanes of one neighbour that may wait for their session at once.
+    pub max_waiting_lanes_per_peer: usize,
     /// Tokens that may wait for the control link before generations fail for it. Twice as many messages of any kind
     /// end the node: its orchestrator no longer listens.
     pub control_backlog: usize,
@@ -33,9 +37,11 @@ impl Default for NodeOptions {
         Self {
             prefill_rows: 512,
             chunk_rows: 64,
-            max_sessions: 64,
+            max_sessions: 320,
             max_generations: 256,
-            max_lanes: 256,
+            max_lanes: 1024,
+            max_waiting_lanes: 32,
+            max_waiting_lanes_per_peer: 4,
             control_backlog: 4096,
             lane_patience: Duration::from_secs(10),
             drain_patience: Duration::from_secs(30),

@@ -25,6 +25,9 @@ use crate::snapshot::NodeSnapshot;
 /// How many accounts the node remembers, so that it gives each only once.
 const REMEMBERED: usize = 4096;
 
+/// How many sessions the node remembers that are not open here any more. Their tickets last for half an hour.
+const REMEMBERED_SESSIONS: usize = 4096;
+
 pub(crate) struct Plane {
     pub(crate) me: NodeId,
     pub(crate) identity: Arc<dyn Signer>,
@@ -42,10 +45,12 @@ pub(crate) struct Plane {
     generations: Mutex<HashMap<GenerationId, Arc<Generation>>>,
     faults: Mutex<HashMap<FaultCode, u64>>,
     /// Generations that were accounted for.
-    accounted: Recent,
+    accounted: Recent<GenerationId>,
+    /// Sessions that were closed or refused here.
+    pub(crate) departed: Recent<SessionId>,
     draining: AtomicBool,
     pub(crate) status: watch::Sender<NodeSnapshot>,
-    /// Changes when a session is added, for the lanes that wait for theirs.
+    /// Changes when a session is added or departs, for the lanes that wait for theirs.
     pub(crate) arrivals: watch::Sender<()>,
     /// The engine's events ended.
     pub(crate) engine_gone: CancellationToken,
@@ -82,6 +87,7 @@ impl Plane {
             generations: Mutex::default(),
             faults: Mutex::default(),
             accounted: Recent::new(REMEMBERED),
+            departed: Recent::new(REMEMBERED_SESSIONS),
             draining: AtomicBool::new(false),
             status: watch::Sender::default(),
             arrivals: watch::Sender::default(),
@@ -234,7 +240,8 @@ impl Plane {
     }
 
     /// A lane of the session is gone: nothing in it can go on. `culprit` is failed for the fault itself, the others
-    /// because their lane is lost with it.
+    /// because their lane is lost with it. The orchestrator is told of the session itself too: what fell with it, if
+    /// anything did, may not say enough for it to put nothing more there.
     pub(crate) fn break_session(&self, session: &Arc<Session>, fault: Fault, culprit: Option<GenerationId>) {
         let mut fallen = self.generations_of(session.id);
         fallen.retain(|generation| !generation.is_over());
@@ -242,7 +249,7 @@ impl Plane {
             None => fault.clone(),
             Some(_) => Fault::new(FaultCode::LinkLost, format!("the lane was ended: {}", fault.message)),
         };
-        session.break_for(lost.clone());
+        let first = session.break_for(lost.clone());
         // A neighbour that leaves an idle session is no fault.
         if culprit.is_some() || fault.code != FaultCode::LinkLost || !fallen.is_empty() {
             self.count(&fault);
@@ -250,6 +257,9 @@ impl Plane {
         for generation in fallen {
             let own = culprit == Some(generation.id);
             self.fail(&generation, if own { fault.clone() } else { lost.clone() });
+        }
+        if first {
+            self.outbox.say(NodeMessage::SessionRefused { session: session.id, fault: lost });
         }
     }
 
@@ -260,7 +270,14 @@ impl Plane {
             self.close(&generation);
         }
         session.over.cancel();
+        self.depart(id);
         self.publish();
+    }
+
+    /// Turns lanes of the session away that wait for it or come later.
+    pub(crate) fn depart(&self, id: SessionId) {
+        self.departed.note(id);
+        self.arrivals.send_replace(());
     }
 
     pub(crate) fn close_all(&self) {

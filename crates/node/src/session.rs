@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use computepool_core::{Fault, FaultCode, Lane, RouteHop, RouteTicket, SessionId};
+use computepool_core::{Fault, FaultCode, GenerationId, Lane, RouteHop, RouteTicket, SessionId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub(crate) struct Session {
     claimed: [AtomicBool; Lane::ALL.len()],
     broken: Mutex<Option<Fault>>,
     /// Generations that were open here, for the frames of them that are still on their way.
-    pub(crate) closed: Recent,
+    pub(crate) closed: Recent<GenerationId>,
 }
 
 /// The queues of the outgoing lanes, those that the node's place in the route asks for.
@@ -143,9 +143,12 @@ impl Session {
         !self.claimed[lane as usize].swap(true, Ordering::AcqRel)
     }
 
-    /// Remembers the first reason why the session cannot go on.
-    pub(crate) fn break_for(&self, fault: Fault) {
-        lock(&self.broken).get_or_insert(fault);
+    /// Remembers the first reason why the session cannot go on. `false` when there was one before.
+    pub(crate) fn break_for(&self, fault: Fault) -> bool {
+        let mut broken = lock(&self.broken);
+        let first = broken.is_none();
+        broken.get_or_insert(fault);
+        first
     }
 
     /// Why the session cannot take new generations.

@@ -12,7 +12,7 @@ use computepool_core::ports::{Clock, Signer, Verifier};
 
 pub use cluster::{Cluster, Opened, spec};
 pub use engine::FakeEngine;
-pub use net::Net;
+pub use net::{Frames, Net};
 pub use toy::{HIDDEN, LAYERS, MODEL, expected, hidden, rows};
 
 /// "Signs" with the signer's name and a checksum: enough to tell a true signature from another's or a changed text.

@@ -81,6 +81,23 @@ async fn a_lost_lane_fails_its_session_alone() {
 }
 
 #[tokio::test]
+async fn a_lane_lost_between_generations_is_reported_once() {
+    let cluster = Cluster::start(&["0..3", "3..6"]).await;
+    let (session, other) = (cluster.open_session().await, cluster.open_session().await);
+    cluster.run(&session, &[1; 4], 4).await;
+    for lane in [Lane::Decode, Lane::Prefill] {
+        cluster.net.cut(session.session, &cluster.machines[0].id, lane);
+    }
+    assert_eq!(cluster.refused(1, session.session).await.code, FaultCode::LinkLost);
+    // Once it has been answered, both lanes' ends have been seen.
+    cluster.run(&other, &[1; 40], 20).await;
+    let refused = |_: usize, message: &NodeMessage| matches!(message, NodeMessage::SessionRefused { .. });
+    assert_eq!(cluster.count(refused), 1);
+    assert!(cluster.machines[1].handle.status().borrow().faults.is_empty(), "nobody was hurt");
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn another_shard_ends_what_ran_on_the_old_one() {
     let cluster = Cluster::start(&["0..3", "3..6"]).await;
     let session = cluster.open_session().await;

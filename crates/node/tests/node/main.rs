@@ -6,6 +6,7 @@ mod backpressure;
 mod flow;
 mod kit;
 mod leaving;
+mod lobby;
 mod loss;
 mod sessions;
 mod violations;

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
 use computepool_core::{Activation, ActivationType, Fault, FaultCode, GenerationId, HopFrame, Lane, NodeId, SessionId};
-use tokio::sync::mpsc;
 
-use crate::kit::{Cluster, HIDDEN, Opened, hidden, name, rows};
-
-type Frames = mpsc::Sender<Result<HopFrame, Fault>>;
+use crate::kit::{Cluster, Frames, HIDDEN, Opened, hidden, name, rows};
 
 /// A middle and an exit behind an entry that the test plays, with one generation of 20 prompt positions and 30 in all.
 struct Victims {
@@ -62,6 +59,8 @@ impl Victims {
         assert_eq!(cluster.failed(0, generation).await.code, failed);
         let status = cluster.status(0, "one fault", |s| !s.faults.is_empty()).await;
         assert_eq!((status.faults_of(counted), status.faults.len()), (1, 1));
+        // Whatever the generation failed for, the orchestrator knows that its session is good for nothing more.
+        cluster.refused(0, session.session).await;
         // The exit hears of it from its neighbour, not only from the orchestrator.
         assert_eq!(cluster.failed(1, generation).await.code, failed);
         let (reset, other) = if lane == Lane::Prefill { (prefill, decode) } else { (decode, prefill) };

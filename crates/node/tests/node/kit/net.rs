@@ -16,6 +16,9 @@ enum State {
     Cut,
 }
 
+/// The far end of a lane that a test opened.
+pub type Frames = mpsc::Sender<Result<HopFrame, Fault>>;
+
 type Place = (SessionId, NodeId, Lane);
 
 /// Where lanes lead.
@@ -61,13 +64,7 @@ impl Net {
     }
 
     /// Opens a lane as anybody, with whatever frames.
-    pub async fn connect(
-        &self,
-        ticket: &RouteTicket,
-        from: &NodeId,
-        to: &NodeId,
-        lane: Lane,
-    ) -> Result<mpsc::Sender<Result<HopFrame, Fault>>, Fault> {
+    pub async fn connect(&self, ticket: &RouteTicket, from: &NodeId, to: &NodeId, lane: Lane) -> Result<Frames, Fault> {
         let door = self.doors.lock().unwrap().get(to).cloned().ok_or_else(lost)?;
         let (frames, mut reading) = mpsc::channel(1);
         let mut state = self.state(ticket.session, from, lane).subscribe();
