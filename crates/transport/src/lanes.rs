@@ -76,7 +76,7 @@ impl Default for AcceptLimits {
             max_pending: 128,
             max_pending_per_peer: 16,
             max_lanes: 2048,
-            max_lanes_per_peer: 192,
+            max_lanes_per_peer: 1024,
             max_activation_bytes: MAX_ACTIVATION_BYTES,
         }
     }
