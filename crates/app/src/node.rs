@@ -37,7 +37,8 @@ pub struct NodeSettings {
     pub models: Vec<ModelSource>,
     /// The only layers it will serve, where its owner insists.
     pub layers: Option<LayerRange>,
-    /// Bytes it offers for weights and KV; `None` offers half of the machine's memory.
+    /// Bytes it offers for weights and KV; `None` offers nine tenths of the GPU's free memory, or without a GPU half of
+    /// the machine's memory.
     pub memory_bytes: Option<u64>,
     /// Processor threads for the engine.
     pub threads: u32,
@@ -97,7 +98,17 @@ impl RunningNode {
             None => own_folder()?,
         };
         let chosen = EngineLaunch::choose(&engines).await?;
-        let device = chosen.devices.first().map(|report| report.device).unwrap_or(DeviceChoice::Cpu);
+        let best = chosen.devices.first();
+        let device = best.map_or(DeviceChoice::Cpu, |report| report.device);
+        let memory_bytes = match (settings.memory_bytes, best.and_then(|report| report.memory_bytes)) {
+            (Some(offered), _) => offered,
+            (None, Some(free)) => free / 10 * 9,
+            (None, None) if device == DeviceChoice::Cpu => half_the_memory(),
+            (None, None) => {
+                return Err(Fault::new(FaultCode::InvalidRequest, "the GPU does not say how much memory it has")
+                    .hint("say with --memory-mb how much of it to offer"));
+            }
+        };
         let launch = EngineLaunch {
             threads: settings.threads,
             device,
@@ -125,7 +136,7 @@ impl RunningNode {
                 name: settings.name,
                 addresses: address.addresses.clone(),
                 models: catalogue.entries().iter().map(|entry| entry.summary.clone()).collect(),
-                memory_bytes: settings.memory_bytes.unwrap_or_else(half_the_memory),
+                memory_bytes,
                 layers: settings.layers,
             },
             leaving: leaving.clone(),

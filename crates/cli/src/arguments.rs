@@ -166,7 +166,7 @@ pub(crate) struct NodeArguments {
     /// Serve these layers only, such as 0..10.
     #[arg(long)]
     pub(crate) layers: Option<LayerRange>,
-    /// Mebibytes to offer for weights and KV; half of the machine's memory when absent.
+    /// Mebibytes to offer for weights and KV; when absent most of the GPU's free memory, or half of the machine's.
     #[arg(long)]
     pub(crate) memory_mb: Option<u64>,
     /// Processor threads for the engine; one core stays free when absent.

@@ -17,9 +17,6 @@ use crate::pipe::DeviceChoice;
 /// Devices beyond this many are not looked for.
 const MAX_DEVICES: usize = 16;
 
-/// Sequences grow their keys and values by this many tokens at a time.
-const GROWTH: usize = 256;
-
 /// A device that candle drives.
 pub(crate) struct Accelerator {
     device: Device,
@@ -27,10 +24,10 @@ pub(crate) struct Accelerator {
     kernels: String,
 }
 
-/// Keys and values of one sequence: `kv_heads × capacity × head_dim` for each layer.
+/// Keys and values of one sequence, `kv_heads × tokens × head_dim` for each layer. All of it is taken when the sequence
+/// is opened: a GPU that has no room says so then, and not in the middle of somebody's answer.
 pub(crate) struct AcceleratorKv {
-    layers: Vec<Option<(CandleTensor, CandleTensor)>>,
-    most: usize,
+    layers: Vec<(CandleTensor, CandleTensor)>,
 }
 
 fn fault(error: candle_core::Error) -> Fault {
@@ -76,13 +73,25 @@ impl Accelerator {
     /// The CUDA devices that can be opened here; none in a build without CUDA.
     pub(crate) fn devices() -> Vec<DeviceReport> {
         (0..MAX_DEVICES)
-            .map_while(|ordinal| Self::cuda(ordinal).ok().map(|device| (ordinal, device.name)))
-            .map(|(ordinal, name)| DeviceReport {
+            .map_while(|ordinal| Some((ordinal, Self::cuda(ordinal).ok()?)))
+            .map(|(ordinal, device)| DeviceReport {
                 device: DeviceChoice::Cuda(ordinal as u32),
-                name,
-                memory_bytes: None,
+                memory_bytes: device.free_memory(),
+                name: device.name,
             })
             .collect()
+    }
+
+    /// Bytes of the device's own memory that nobody uses now, where it tells.
+    #[cfg(feature = "cuda")]
+    fn free_memory(&self) -> Option<u64> {
+        let Device::Cuda(device) = &self.device else { return None };
+        device.cuda_stream().context().mem_get_info().ok().map(|(free, _)| free as u64)
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn free_memory(&self) -> Option<u64> {
+        None
     }
 
     /// Candle on the processor: the same code as on a GPU, where there is none.
@@ -105,23 +114,8 @@ impl AcceleratorKv {
         keys: &CandleTensor,
         values: &CandleTensor,
     ) -> candle_core::Result<(CandleTensor, CandleTensor)> {
-        let (heads, rows, dim) = keys.dims3()?;
-        let length = position + rows;
-        let slot = &mut self.layers[layer];
-        let capacity = slot.as_ref().map_or(Ok(0), |(keys, _)| keys.dim(1))?;
-        if capacity < length {
-            let more = length.next_multiple_of(GROWTH).min(self.most.max(length));
-            let grow = |old: Option<&CandleTensor>| {
-                let new = CandleTensor::zeros((heads, more, dim), DType::F32, keys.device())?;
-                if let (Some(old), true) = (old, position > 0) {
-                    new.slice_set(&old.narrow(1, 0, position)?.contiguous()?, 1, 0)?;
-                }
-                candle_core::Result::Ok(new)
-            };
-            let old = slot.take();
-            *slot = Some((grow(old.as_ref().map(|(k, _)| k))?, grow(old.as_ref().map(|(_, v)| v))?));
-        }
-        let Some((all_keys, all_values)) = slot else { candle_core::bail!("keys and values were not allocated") };
+        let length = position + keys.dim(1)?;
+        let (all_keys, all_values) = &self.layers[layer];
         all_keys.slice_set(&keys.contiguous()?, 1, position)?;
         all_values.slice_set(&values.contiguous()?, 1, position)?;
         Ok((all_keys.narrow(1, 0, length)?, all_values.narrow(1, 0, length)?))
@@ -227,8 +221,11 @@ impl Backend for Accelerator {
         self.host(values, &[length])
     }
 
-    fn kv(&self, layers: usize, tokens: usize, _attention: Attention) -> Result<AcceleratorKv, Fault> {
-        Ok(AcceleratorKv { layers: (0..layers).map(|_| None).collect(), most: tokens })
+    fn kv(&self, layers: usize, tokens: usize, attention: Attention) -> Result<AcceleratorKv, Fault> {
+        let shape = (attention.kv_heads, tokens, attention.head_dim);
+        let zeros = || CandleTensor::zeros(shape, DType::F32, &self.device);
+        let layers: candle_core::Result<Vec<_>> = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect();
+        Ok(AcceleratorKv { layers: layers.map_err(fault)? })
     }
 
     fn embed(&self, table: &QMatMul, ids: &[u32], scale: f32) -> Result<CandleTensor, Fault> {

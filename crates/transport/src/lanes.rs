@@ -73,8 +73,8 @@ impl Default for AcceptLimits {
     fn default() -> Self {
         Self {
             hello_timeout: Duration::from_secs(5),
-            max_pending: 128,
-            max_pending_per_peer: 16,
+            max_pending: 512,
+            max_pending_per_peer: 64,
             max_lanes: 2048,
             max_lanes_per_peer: 1024,
             max_activation_bytes: MAX_ACTIVATION_BYTES,
