@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use computepool_core::ports::Text;
 use computepool_core::{ContentHash, Fault, FaultCode, LayerRange};
+use computepool_engine::client::Catalogue as WeightsByHash;
 use computepool_model::catalogue::{Catalogue, CatalogueEntry, HashCache, ModelSource};
 use computepool_model::fit::{FitEstimate, estimate, even_split};
 use computepool_model::text::ModelText;
@@ -41,7 +42,7 @@ pub async fn text(entry: &CatalogueEntry) -> Result<Arc<dyn Text>, Fault> {
 }
 
 /// How an engine finds weights by their hash.
-pub fn lookup(catalogue: &Catalogue) -> Arc<dyn Fn(&ContentHash) -> Option<PathBuf> + Send + Sync> {
+pub fn lookup(catalogue: &Catalogue) -> WeightsByHash {
     let paths: Vec<(ContentHash, PathBuf)> =
         catalogue.entries().iter().map(|entry| (entry.summary.hash, entry.path.clone())).collect();
     Arc::new(move |hash| paths.iter().find(|(known, _)| known == hash).map(|(_, path)| path.clone()))

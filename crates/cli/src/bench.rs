@@ -176,7 +176,11 @@ pub(crate) async fn bench(arguments: BenchArguments) -> Result<bool, Fault> {
     println!("token ids of all splits {}\n", if same { "are identical" } else { "DIFFER" });
     let (two, three) = (ratios(&decode, 1), ratios(&decode, 2));
     let mut ok = same && two >= DECODE_TARGET;
-    let mut figures = format!("decode_2={two:.3} decode_3={three:.3} prefill_2={:.3} prefill_3={:.3}", ratios(&prefill, 1), ratios(&prefill, 2));
+    let mut figures = format!(
+        "decode_2={two:.3} decode_3={three:.3} prefill_2={:.3} prefill_3={:.3}",
+        ratios(&prefill, 1),
+        ratios(&prefill, 2)
+    );
     if let (Some(three), true) = (splits.last(), arguments.streams > 0) {
         let (gain, equal) = streams(three, arguments.streams, 32).await?;
         println!(

@@ -45,7 +45,10 @@ pub(crate) async fn chat(options: ChatOptions) -> Result<(), Fault> {
         Some(model) => model.clone(),
         None => first_model(&endpoint).await?,
     };
-    println!("Talking to {model} at {}. /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.\n", options.endpoint);
+    println!(
+        "Talking to {model} at {}. /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.\n",
+        options.endpoint
+    );
     let mut conversation = Conversation { endpoint, model, messages: Vec::new(), options };
     conversation.restart();
     let mut editor = editor(&conversation.options.history)?;

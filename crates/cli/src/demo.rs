@@ -19,7 +19,8 @@ impl ClusterArguments {
     pub(crate) fn settings(&self, api: &str) -> Result<ClusterSettings, Fault> {
         let own = std::env::current_exe();
         Ok(ClusterSettings {
-            program: own.map_err(|error| Fault::new(FaultCode::Io, format!("this program cannot be found: {error}")))?,
+            program: own
+                .map_err(|error| Fault::new(FaultCode::Io, format!("this program cannot be found: {error}")))?,
             model: model(self.model.as_deref())?,
             shards: self.shards,
             threads: self.threads,
@@ -60,7 +61,15 @@ async fn started(settings: &ClusterSettings, began: Instant) -> Result<(Cluster,
             for node in status.nodes.iter().filter(|node| node.phase == ShardPhase::Ready) {
                 if let (Some(shard), false) = (&node.shard, told.contains(&node.node)) {
                     let (layers, size) = (shard.layers, bytes(shard.weight_bytes));
-                    stage(began, &format!("{} ({}) serves layers {layers}: {size}, {}", node.name, short(&node.node), shard.device));
+                    stage(
+                        began,
+                        &format!(
+                            "{} ({}) serves layers {layers}: {size}, {}",
+                            node.name,
+                            short(&node.node),
+                            shard.device
+                        ),
+                    );
                     told.push(node.node.clone());
                 }
             }

@@ -43,7 +43,10 @@ impl Endpoint {
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Fault> {
         let response = self.request(reqwest::Method::GET, path).send().await.map_err(|e| self.unreachable(&e))?;
         let response = accepted(response).await?;
-        response.json().await.map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's answer: {error}")))
+        response
+            .json()
+            .await
+            .map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's answer: {error}")))
     }
 
     /// Streams a chat completion, piece by piece. Dropping the future stops the generation.

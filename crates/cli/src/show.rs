@@ -19,7 +19,8 @@ pub(crate) fn bytes(count: u64) -> String {
 /// Rows of cells in aligned columns; the first row is the head.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -40,7 +41,10 @@ pub(crate) async fn models(arguments: ModelsArguments) -> Result<(), Fault> {
     let catalogue = models::scan(sources(arguments.sources)?).await?;
     for entry in catalogue.entries() {
         let summary = &entry.summary;
-        println!("{}  ({}, {} layers, context {})", summary.id, summary.architecture, summary.layer_count, summary.context);
+        println!(
+            "{}  ({}, {} layers, context {})",
+            summary.id, summary.architecture, summary.layer_count, summary.context
+        );
         println!("  {}\n  sha256 {}", entry.path.display(), summary.hash);
         let mut rows = vec![["  shard", "weights", "KV", "reserve", "total"].map(str::to_owned).to_vec()];
         for (layers, fit) in models::split(entry, arguments.shards, arguments.context)? {

@@ -1,5 +1,6 @@
 //! Mutated model files: each is refused by name or sound, and none costs more memory or time than its size explains.
 //! The same functions are fuzzed with coverage feedback in `fuzz/`.
+#![expect(clippy::unwrap_used, reason = "what a test sets up may fail it")]
 
 use computepool_model::config::Architecture;
 use computepool_model::gguf;

@@ -20,13 +20,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding and subtracting 1.5 · 2^23 rounds to the nearest integer in every vector unit alike.
     const ROUNDER: f32 = 12_582_912.0;
-    let clamped = if x > 88.8 {
-        88.8
-    } else if x < -87.4 {
-        -87.4
-    } else {
-        x
-    };
+    let clamped = x.clamp(-87.4, 88.8);
     let shifted = clamped.mul_add(LOG2_E, ROUNDER);
     let n = shifted - ROUNDER;
     let r = n.mul_add(-LN2_HIGH, clamped);

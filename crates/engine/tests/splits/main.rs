@@ -3,6 +3,7 @@
 //!
 //! Runs a telling slice of the matrix; `COMPUTEPOOL_MATRIX=full` runs all of it (20 prompts of 128 tokens, 1 to 30
 //! shards).
+#![expect(clippy::unwrap_used, reason = "what a test sets up may fail it")]
 
 mod ring;
 
