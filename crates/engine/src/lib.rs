@@ -2,12 +2,8 @@
 //! process that does so.
 //!
 //! The child process (`computepool-engine`) is [`child`] around a [`ShardLoader`]; the host starts and watches it through
-//! [`client`], and the two speak [`pipe`] frames. Inside, [`batch`] gathers whatever is ready into one step, [`forward`]
-//! runs it through the layers on a [`backend`], and [`sampling`] with [`constraint`] chooses tokens on the exit shard.
-//!
-//! [`batch`]: self
-//! [`forward`]: self
-//! [`backend`]: self
+//! [`client`], and the two speak [`pipe`] frames. Inside, `batch` gathers whatever is ready into one step, `forward` runs it
+//! through the layers on a `backend`, and [`sampling`] with [`constraint`] chooses tokens on the exit shard.
 
 mod accelerator;
 mod backend;
