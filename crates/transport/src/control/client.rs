@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::link::{self, Ending};
 use super::{ControlOptions, PROTOCOL, codec};
-use crate::swarm::{Network, Prefer};
+use crate::swarm::{Network, Prefer, Transport};
 
 /// Connects a node to its orchestrator.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,9 @@ impl ControlClient {
         addresses: &[String],
         options: ControlOptions,
     ) -> Result<(ControlSender, BoxStream<'static, OrchestratorMessage>), Fault> {
-        let stream = network.open(orchestrator, addresses, PROTOCOL, Prefer::Nearest).await?;
+        // TCP tells at once when the other process is gone; over QUIC it takes until the pings are missed.
+        let prefer = Prefer::Over(Transport::Tcp);
+        let stream = network.open(orchestrator, addresses, PROTOCOL, prefer).await?;
         let (queue, outgoing) = mpsc::channel(options.queue.max(1));
         let ending = Arc::new(Ending::default());
         let messages = link::start(stream, orchestrator, options, outgoing, &ending);
