@@ -9,8 +9,9 @@ LOGITS and TINY are our examples of these names. Exits with 1 where a bound is m
 
 Before a quantised weight meets an activation, both sides round the activation to 8 bits, each in its own way; thirty
 layers later neither has the best token of the exact activations more often than the other, and they miss it in different
-places. So the same weights, unpacked to f32, must give the same best tokens; and with the file as it is, ours must be
-about as close to those as llama.cpp's are.
+places. llama.cpp given the tokens one by one does not agree with llama.cpp given all of them any better: that row is
+printed too. So the same weights, unpacked to f32, must give the same best tokens; and with the file as it is, ours must
+be about as close to those as llama.cpp's are.
 """
 
 import ctypes
@@ -66,7 +67,7 @@ class Tally:
 
     def row(self, name):
         return (
-            f"{name:<28} {self.positions:>6} {self.agreed / self.positions:>9.4f} {self.all / self.cells:>12.5f}"
+            f"{name:<34} {self.positions:>6} {self.agreed / self.positions:>9.4f} {self.all / self.cells:>12.5f}"
             f" {self.next / self.following:>12.5f} {self.margin:>12.4f}"
             f" {numpy.exp(self.ours / self.following):>9.3f} {numpy.exp(self.theirs / self.following):>9.3f}"
         )
@@ -83,10 +84,12 @@ def unpack(model, path):
 def sample(program, model):
     texts = [(HERE / "prose.txt").read_text(encoding="utf-8"), "\n".join(texts_of(HERE / "corpus.json"))[:2500]]
     names = ["ours, f32 ~ llama.cpp, f32", "ours ~ llama.cpp", "ours ~ llama.cpp, f32", "llama.cpp ~ llama.cpp, f32"]
+    names += ["llama.cpp, one by one ~ llama.cpp"]
     tallies = [Tally() for _ in names]
     with tempfile.TemporaryDirectory() as folder:
         exact = pathlib.Path(folder, "f32.gguf")
         given = load(model, WINDOW, logits_all=True)  # first: it also silences llama.cpp
+        single = load(model, WINDOW, batch=1, logits_all=True)
         unpack(model, exact)
         unpacked = load(exact, WINDOW, logits_all=True)
         vocab = llama_cpp.llama_model_get_vocab(given.model)
@@ -98,17 +101,18 @@ def sample(program, model):
                 ours, ours_exact = (our_logits(program, path, window, size) for path in (model, exact))
                 theirs, theirs_exact = their_logits(given, window), their_logits(unpacked, window)
                 pairs = [(ours_exact, theirs_exact), (ours, theirs), (ours, theirs_exact), (theirs, theirs_exact)]
+                pairs += [(their_logits(single, window), theirs)]
                 for tally, pair in zip(tallies, pairs):
                     tally.add(window, *pair)
-    print(f"{'':<28} {'tokens':>6} {'top-1':>9} {'|Δ log p|':>12} {'|Δ| of next':>12} {'worst flip':>12} {'ppl':>9} {'ppl':>9}")
+    print(f"{'':<34} {'tokens':>6} {'top-1':>9} {'|Δ log p|':>12} {'|Δ| of next':>12} {'worst flip':>12} {'ppl':>9} {'ppl':>9}")
     for name, tally in zip(names, tallies):
         print(tally.row(name))
     agreements = [tally.agreed / tally.positions for tally in tallies]
     distances = [tally.all / tally.cells for tally in tallies]
     print(
         f"logits_tokens={tallies[0].positions} top1_f32={agreements[0]:.4f} top1_file={agreements[1]:.4f}"
-        f" top1_file_to_exact={agreements[2]:.4f} llama_to_exact={agreements[3]:.4f} dlogp_f32={distances[0]:.6f}"
-        f" dlogp_file={distances[1]:.4f} dlogp_next_file={tallies[1].next / tallies[1].following:.4f}"
+        f" top1_file_to_exact={agreements[2]:.4f} llama_to_exact={agreements[3]:.4f}"
+        f" llama_to_itself={agreements[4]:.4f} dlogp_f32={distances[0]:.6f} dlogp_file={distances[1]:.4f} dlogp_next_file={tallies[1].next / tallies[1].following:.4f}"
     )
     return (
         tallies[0].positions >= 2000
