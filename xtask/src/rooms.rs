@@ -15,6 +15,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("computepool-transport", &["computepool-core"]),
     ("computepool-node", &["computepool-core"]),
     ("computepool-orchestrator", &["computepool-core"]),
+    ("computepool-weights", &["computepool-core"]),
+    ("computepool-store", &["computepool-core"]),
     ("computepool-api", &["computepool-core"]),
     (
         "computepool-app",
@@ -25,10 +27,13 @@ const KNOWS: &[(&str, &[&str])] = &[
             "computepool-model",
             "computepool-node",
             "computepool-orchestrator",
+            "computepool-store",
             "computepool-transport",
+            "computepool-weights",
         ],
     ),
     ("computepool-cli", &["computepool-app", "computepool-core"]),
+    ("computepool-lab", &[]),
     ("xtask", &[]),
 ];
 
@@ -50,18 +55,20 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("governor", &["api"]),
     ("prometheus-client", &["api"]),
     ("hyper*", &["api"]),
-    ("reqwest", &["app", "cli"]),
+    ("reqwest", &["app", "cli", "lab", "weights"]),
     ("directories", &["app", "model"]),
     ("toml", &["app"]),
     ("sysinfo", &["app", "engine"]),
     ("tracing-subscriber", &["app", "engine", "cli"]),
-    ("clap", &["cli"]),
+    ("clap", &["cli", "lab"]),
     ("rustyline", &["cli"]),
     ("indicatif", &["app", "cli"]),
+    ("sqlx", &["store"]),
+    ("tun-rs", &["lab"]),
     ("cargo_metadata", &["xtask"]),
     // The vocabulary has no runtime, no clock of its own and no dice.
-    ("tokio*", &["model", "engine", "transport", "node", "orchestrator", "api", "app", "cli"]),
-    ("rand*", &["model", "engine", "transport", "node", "orchestrator", "api", "app", "cli"]),
+    ("tokio*", &["model", "engine", "transport", "node", "orchestrator", "store", "weights", "api", "app", "cli", "lab"]),
+    ("rand*", &["model", "engine", "transport", "node", "orchestrator", "weights", "api", "app", "cli", "lab"]),
 ];
 
 pub(crate) fn run() -> Outcome {

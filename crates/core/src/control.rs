@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ports::{Adopt, FetchProgress};
 use crate::{
-    EngineUsage, Fault, Generate, GenerationId, LayerRange, ModelSummary, SessionId, ShardInfo, ShardSpec,
-    SignedReceipt, SignedTicket, TokenEvent,
+    EngineUsage, Fault, Generate, GenerationId, NodeId, Sealed, SessionId, ShardInfo, ShardSpec, SignedReceipt,
+    SignedTicket, TokenEvent, WeightSource,
 };
 
 /// The version of this vocabulary; both sides must speak the same.
-pub const CONTROL_VERSION: u16 = 1;
+pub const CONTROL_VERSION: u16 = 2;
 
 /// No control message is longer than this on the wire; a longer one is refused unread.
 pub const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;
@@ -24,16 +25,8 @@ pub enum NodeMessage {
     Hello {
         /// [`CONTROL_VERSION`].
         version: u16,
-        /// What the owner calls the machine.
-        name: String,
-        /// Where neighbours can dial it (multiaddresses as text).
-        addresses: Vec<String>,
-        /// Models whose weights are on its disk.
-        models: Vec<ModelSummary>,
-        /// Bytes it offers for weights and KV together.
-        memory_bytes: u64,
-        /// The only layer range it will serve, where its owner insists on one.
-        layers: Option<LayerRange>,
+        /// The node's [`Advert`](crate::Advert), sealed by itself.
+        advert: Sealed,
     },
     /// The assigned shard is loaded and serving (again, after an engine was restarted).
     ShardReady {
@@ -91,6 +84,20 @@ pub enum NodeMessage {
     Draining,
     /// What the node's engine uses; said now and then when it has changed.
     Usage(EngineUsage),
+    /// A newer [`Advert`](crate::Advert), sealed by the node: before the last one expires, or when something has changed.
+    Advert(Sealed),
+    /// The answer to [`OrchestratorMessage::Ping`], at once.
+    Pong {
+        /// The ping's.
+        nonce: u64,
+    },
+    /// How far the weights of an assigned shard are; said now and then while they are fetched.
+    Fetching {
+        /// Which loading.
+        assignment: Assignment,
+        /// How far.
+        progress: FetchProgress,
+    },
 }
 
 /// From an orchestrator to a node.
@@ -103,6 +110,18 @@ pub enum OrchestratorMessage {
         assignment: Assignment,
         /// What to load.
         spec: ShardSpec,
+        /// Where the weights come from, for a node that does not have them.
+        source: Option<WeightSource>,
+    },
+    /// Say [`NodeMessage::Pong`] at once.
+    Ping {
+        /// To be sent back.
+        nonce: u64,
+    },
+    /// Connect to these and measure the paths to them; the next advert tells.
+    Probe {
+        /// Whom.
+        peers: Vec<Contact>,
     },
     /// Serve this session.
     OpenSession {
@@ -137,13 +156,24 @@ pub enum OrchestratorMessage {
     Leave,
 }
 
+/// A peer and where it can be dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// Who.
+    pub node: NodeId,
+    /// Where (multiaddresses as text).
+    pub addresses: Vec<String>,
+}
+
 /// What each shard is told of a generation: no more than it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GenerationPart {
     /// Positions to reserve KV for: prompt and everything that may follow.
     pub max_len: u32,
-    /// Positions of the prompt.
+    /// Positions that are fed before anything is sampled: the prompt, and what was produced of the answer before.
     pub prompt_len: u32,
+    /// KV to take over from an open generation of the same session; rows are fed from its end on.
+    pub adopt: Option<Adopt>,
     /// The whole request; for the exit shard, which samples (its prompt is left empty unless a penalty needs it), and
     /// for the entry shard, which embeds the prompt.
     pub request: Option<Generate>,

@@ -63,6 +63,10 @@ fault_codes! {
     WrongShape = "wrong_shape",
     /// A peer broke the rules of the conversation.
     ProtocolViolation = "protocol_violation",
+    /// A statement is not signed by whom it names.
+    BadSignature = "bad_signature",
+    /// A block of weights does not have the hash that its manifest gives.
+    BadBlock = "bad_block",
     /// A model file is damaged, or contradicts itself.
     BadModelFile = "bad_model_file",
     /// A model file is sound, but needs something this version does not have.

@@ -9,6 +9,9 @@ use crate::{Fault, FaultCode, GenerationId, SignedReceipt};
 pub struct Generate {
     /// The prompt; never empty.
     pub prompt: Vec<u32>,
+    /// Tokens of the answer that are there already, when another route goes on where one was lost. What follows is what
+    /// would have followed there: positions, penalties and grammar take them into account, `max_tokens` includes them.
+    pub produced: Vec<u32>,
     /// At most this many tokens are produced; at least one.
     pub max_tokens: u32,
     /// How the next token is chosen.

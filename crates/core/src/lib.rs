@@ -13,26 +13,34 @@
 //! ```
 
 pub mod activation;
+pub mod advert;
 pub mod control;
 pub mod fault;
 pub mod generate;
 mod hex_bytes;
 pub mod hop;
 pub mod ids;
+pub mod invite;
 pub mod layers;
+pub mod manifest;
 pub mod ports;
 pub mod receipt;
+pub mod sealed;
 pub mod shard;
 pub mod ticket;
 
 pub use activation::{Activation, ActivationType};
+pub use advert::{Advert, HeldModel, LinkMeasure, ModelSpeed, PathKind, Reach};
 pub use fault::{Fault, FaultCode, Retry};
 pub use generate::{
     AlternativeToken, Constraint, FinishReason, Generate, GenerationEvent, Sampling, TokenEvent, TokenLogprob, Usage,
 };
 pub use hop::{HopFrame, Lane};
 pub use ids::{ClientId, ContentHash, GenerationId, ModelId, NodeId, SessionId};
+pub use invite::Invite;
 pub use layers::LayerRange;
+pub use manifest::{Extent, Manifest, ManifestFile, WeightSource};
 pub use receipt::{Receipt, SignedReceipt};
+pub use sealed::{Sealed, Statement};
 pub use shard::{EngineUsage, ModelSummary, ShardInfo, ShardSpec};
 pub use ticket::{RouteHop, RouteTicket, SessionLimits, SignedTicket, TicketError};

@@ -1,15 +1,21 @@
 //! What the outside world must offer. The real things live in `engine`, `transport`, `model` and `orchestrator`;
 //! fakes for unit tests stand beside their users.
 
+mod blocks;
 mod engine;
 mod inference;
+mod journal;
 mod links;
 mod text;
+mod weights;
 
-pub use engine::{Engine, EngineCommand, EngineEvent, StepInput};
-pub use inference::{Inference, ModelStatus, NetworkStatus, NodeStatus, ShardPhase};
+pub use blocks::{BlockPeers, BlockShelf};
+pub use engine::{Adopt, Engine, EngineCommand, EngineEvent, StepInput};
+pub use inference::{Inference, ModelStatus, NetworkStatus, NodeStatus, Pace, PlaceStatus, PoolStatus, ShardPhase};
+pub use journal::{Journal, NodeRecord, PlaceRecord, Record, SessionRecord};
 pub use links::{ControlEvent, ControlServer, IncomingLane, LaneSender, Links};
 pub use text::{ChatPrompt, Text, TextDecoder, ToolDialect};
+pub use weights::{FetchProgress, Weights};
 
 use crate::NodeId;
 

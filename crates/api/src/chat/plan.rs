@@ -89,6 +89,7 @@ pub(super) fn read(request: ChatRequest, target: Target, options: &ApiOptions) -
     };
     let base = Generate {
         prompt,
+        produced: Vec::new(),
         max_tokens,
         sampling,
         constraint,

@@ -86,6 +86,7 @@ pub(super) fn read(request: CompletionRequest, target: Target, options: &ApiOpti
             answer.echoes.push(shown.clone());
             requests.push(Generate {
                 prompt: prompt.clone(),
+                produced: Vec::new(),
                 max_tokens,
                 sampling,
                 constraint: None,

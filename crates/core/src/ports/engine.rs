@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Fault, Generate, GenerationId, ShardInfo, ShardSpec, TokenEvent};
+use crate::{Activation, ContentHash, Fault, Generate, GenerationId, ModelSpeed, ShardInfo, ShardSpec, TokenEvent};
 
 /// Runs one shard. Commands go in order; results come on the event stream that was handed out with the engine.
 pub trait Engine: Send + Sync {
@@ -14,6 +14,9 @@ pub trait Engine: Send + Sync {
     /// Hands over one command; waits while the engine's queue is full. Failing means the engine is down: the events
     /// say the rest.
     fn send(&self, command: EngineCommand) -> BoxFuture<'_, Result<(), Fault>>;
+
+    /// Times some layers of a model, with the output head. Takes the place of a load: only while no shard is loaded.
+    fn measure(&self, model: ContentHash) -> BoxFuture<'_, Result<ModelSpeed, Fault>>;
 
     /// Ends the engine and gives its memory back.
     fn stop(&self) -> BoxFuture<'_, ()>;
@@ -28,8 +31,10 @@ pub enum EngineCommand {
         generation: GenerationId,
         /// Positions to reserve.
         max_len: u32,
-        /// Positions of the prompt.
+        /// Positions that are fed before anything is sampled: the prompt, and what was produced of the answer before.
         prompt_len: u32,
+        /// KV to take over.
+        adopt: Option<Adopt>,
         /// On the exit shard: how to sample.
         request: Option<Generate>,
     },
@@ -49,6 +54,16 @@ pub enum EngineCommand {
         /// Which.
         generation: GenerationId,
     },
+}
+
+/// KV of an open generation that another one takes over. The one that had it is closed by that, and answered for with
+/// `Closed`. Where it is not open, or has fewer positions, opening fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopt {
+    /// Whose.
+    pub generation: GenerationId,
+    /// How many positions, from the first; steps go on after these. Must be below the new generation's `prompt_len`.
+    pub positions: u32,
 }
 
 /// What a step works on.

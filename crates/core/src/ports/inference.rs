@@ -6,9 +6,10 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::Text;
+use super::{FetchProgress, Text};
 use crate::{
-    ClientId, EngineUsage, Fault, Generate, GenerationEvent, LayerRange, ModelId, ModelSummary, NodeId, ShardInfo,
+    ClientId, EngineUsage, Fault, Generate, GenerationEvent, LayerRange, LinkMeasure, ModelId, ModelSummary, NodeId,
+    Reach, ShardInfo,
 };
 
 /// Runs generations on whatever routes there are.
@@ -50,6 +51,52 @@ pub struct NetworkStatus {
     pub sessions: u64,
     /// Generations running now.
     pub generations: u64,
+    /// How each model is served, in the order they are offered.
+    #[serde(default)]
+    pub pools: Vec<PoolStatus>,
+    /// Generations that went on elsewhere after a loss, since the start.
+    #[serde(default)]
+    pub failovers: u64,
+    /// Generations that were handed over because a node left, since the start.
+    #[serde(default)]
+    pub handovers: u64,
+}
+
+/// How one model is served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Which model.
+    pub model: ModelId,
+    /// The places of a route, entry first; empty while the model is not cut.
+    pub places: Vec<PlaceStatus>,
+    /// How many nodes could be lost at any place without a gap; absent while there is a gap.
+    pub spares: Option<u32>,
+    /// What was predicted of the fastest route.
+    pub predicted: Option<Pace>,
+    /// What its generations really took lately.
+    pub measured: Option<Pace>,
+    /// What the split advisor says, for people.
+    pub advice: Option<String>,
+}
+
+/// One place of a route, and who can serve it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceStatus {
+    /// Which blocks.
+    pub layers: LayerRange,
+    /// Nodes with these loaded and serving.
+    pub ready: Vec<NodeId>,
+    /// Nodes that are loading them, or were lost with them a moment ago.
+    pub coming: Vec<NodeId>,
+}
+
+/// How fast a route is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Microseconds from one token to the next, for one stream.
+    pub token_us: u64,
+    /// Microseconds to the first token after a prompt of 128 tokens.
+    pub first_us: u64,
 }
 
 /// One node as its orchestrator knows it.
@@ -70,6 +117,21 @@ pub struct NodeStatus {
     /// What its engine process uses, once the node has said so. Nothing is decided by it.
     #[serde(default)]
     pub usage: Option<EngineUsage>,
+    /// How it can be reached.
+    #[serde(default)]
+    pub reach: Reach,
+    /// Paths it has measured.
+    #[serde(default)]
+    pub links: Vec<LinkMeasure>,
+    /// How much slower it was seen to be than it says, in thousandths; 1000 is as it says.
+    #[serde(default)]
+    pub slowness: u32,
+    /// Generations it takes part in now.
+    #[serde(default)]
+    pub generations: u64,
+    /// How far the weights of its shard are, while they are fetched.
+    #[serde(default)]
+    pub fetching: Option<FetchProgress>,
 }
 
 /// How far a node is with its shard.

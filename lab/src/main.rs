@@ -1,0 +1,3 @@
+//! Networks of home machines in network namespaces, and what is done to them.
+
+fn main() {}
