@@ -27,6 +27,9 @@ pub(crate) struct Metrics {
     sessions: Gauge,
     kv_tokens: Family<Labels<1>, Gauge>,
     engine_memory: Family<Labels<1>, Gauge>,
+    failovers: Gauge,
+    handovers: Gauge,
+    spares: Family<Labels<1>, Gauge>,
 }
 
 const FIRST_TOKEN_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -47,6 +50,9 @@ impl Metrics {
             sessions: Gauge::default(),
             kv_tokens: Family::default(),
             engine_memory: Family::default(),
+            failovers: Gauge::default(),
+            handovers: Gauge::default(),
+            spares: Family::default(),
         };
         metrics.registered()
     }
@@ -67,6 +73,12 @@ impl Metrics {
         r.register("kv_tokens", "Tokens of KV in use, by node", self.kv_tokens.clone());
         let help = "Memory of the engine process, by node";
         r.register_with_unit("engine_memory", help, Unit::Bytes, self.engine_memory.clone());
+        let help = "Generations that went on elsewhere after a loss, since the start";
+        r.register("failovers", help, self.failovers.clone());
+        let help = "Generations that were handed over because a node left, since the start";
+        r.register("handovers", help, self.handovers.clone());
+        let help = "Nodes that could be lost at any place of a model's route without a gap; -1 while there is one";
+        r.register("spares", help, self.spares.clone());
         self
     }
 
@@ -111,14 +123,20 @@ impl Metrics {
             let count = network.nodes.iter().filter(|node| node.phase == phase).count();
             self.nodes.get_or_create(&[("phase", phase_name(phase).to_owned())]).set(count as i64);
         }
-        self.sessions.set(i64::try_from(network.sessions).unwrap_or(i64::MAX));
+        let count = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
+        self.sessions.set(count(network.sessions));
+        self.failovers.set(count(network.failovers));
+        self.handovers.set(count(network.handovers));
+        for pool in &network.pools {
+            let spares = pool.spares.map_or(-1, i64::from);
+            self.spares.get_or_create(&[("model", pool.model.to_string())]).set(spares);
+        }
         // Those of nodes that are gone must not stay.
         self.kv_tokens.clear();
         self.engine_memory.clear();
         for node in &network.nodes {
             let Some(usage) = node.usage else { continue };
             let label = [("node", node.node.to_string())];
-            let count = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
             self.kv_tokens.get_or_create(&label).set(count(usage.kv_tokens_used));
             self.engine_memory.get_or_create(&label).set(count(usage.rss_bytes));
         }
@@ -141,7 +159,7 @@ fn phase_name(phase: ShardPhase) -> &'static str {
 #[cfg(test)]
 mod tests {
     use computepool_core::ports::NodeStatus;
-    use computepool_core::{EngineUsage, NodeId};
+    use computepool_core::{EngineUsage, NodeId, Reach};
 
     use super::*;
 
@@ -156,6 +174,11 @@ mod tests {
             reason: String::new(),
             shard: None,
             usage: Some(EngineUsage { rss_bytes: 5000, kv_tokens_used: 40, ..EngineUsage::default() }),
+            reach: Reach::Unknown,
+            links: Vec::new(),
+            slowness: 1000,
+            generations: 0,
+            fetching: None,
         };
         let line = |name: &str, value: u64| format!("computepool_{name}{{node=\"{}\"}} {value}\n", node.node);
         let network = NetworkStatus { nodes: vec![node.clone()], ..NetworkStatus::default() };

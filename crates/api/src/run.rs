@@ -17,6 +17,7 @@ use crate::assembler::{Assembler, Step};
 use crate::keys::Account;
 use crate::metrics::Metrics;
 use crate::tools::Offer;
+use crate::wire::UsageBody;
 
 /// How long the shards' accounts are waited for, once all answers are complete.
 const ACCOUNTS: Duration = Duration::from_secs(5);
@@ -222,9 +223,11 @@ impl Run {
         Poll::Pending
     }
 
-    /// Tokens produced so far, in all answers.
-    pub(crate) fn completion_tokens(&self) -> u32 {
-        self.answers.iter().fold(0, |sum, answer| sum.saturating_add(answer.assembler.tokens))
+    /// What was taken so far, for prompts of so many tokens together.
+    pub(crate) fn usage(&self, prompt_tokens: u32) -> UsageBody {
+        let completion_tokens =
+            self.answers.iter().fold(0_u32, |sum, answer| sum.saturating_add(answer.assembler.tokens));
+        UsageBody { prompt_tokens, completion_tokens, total_tokens: prompt_tokens.saturating_add(completion_tokens) }
     }
 
     /// The accounts of the shards, of all answers.
@@ -233,6 +236,7 @@ impl Run {
     }
 }
 
-fn broke_off() -> Fault {
+/// Never told as an end: an answer that was cut short does not look like one that is done.
+pub(crate) fn broke_off() -> Fault {
     Fault::new(FaultCode::Internal, "the generation broke off without saying why")
 }

@@ -1,7 +1,7 @@
 //! The composition root: settings and the wiring of every other crate.
 //!
-//! Three things run from here: an [`orchestrator`] with its HTTP face, a [`node`] with its engine, and a [`cluster`] of
-//! both as separate processes on one machine. A host (the command line, later the desktop application) chooses settings
+//! Four things run from here: an [`orchestrator`] with its HTTP face, a [`node`] with its engine, a [`relay`], and a
+//! [`cluster`] of the first two as separate processes on one machine. A host (the command line, later the desktop application) chooses settings
 //! and shows what comes back; all joining is done here.
 
 pub mod cluster;
@@ -11,9 +11,12 @@ pub mod models;
 pub mod node;
 pub mod orchestrator;
 pub mod paths;
+pub mod preflight;
+pub mod relay;
 pub mod supervised;
 
 pub use computepool_api::{ApiKey, KeyDigest, KeyLimits, openapi_json};
 pub use computepool_engine::client::EngineSnapshot;
 pub use computepool_model::catalogue::{ModelSource, sample_model_path};
 pub use computepool_node::ExitReason;
+pub use computepool_transport::RelayLimits;

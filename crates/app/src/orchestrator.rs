@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use computepool_api::{ApiKey, ApiOptions, KeyLimits};
 use computepool_core::ports::{Inference, SystemClock};
-use computepool_core::{Fault, FaultCode, NodeId};
+use computepool_core::{Fault, FaultCode, Invite, NodeId};
 use computepool_model::catalogue::ModelSource;
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
 use computepool_transport::control::{ControlHub, ControlOptions};
-use computepool_transport::{Network, NetworkOptions, PeerVerifier};
+use computepool_transport::{Network, NetworkOptions, PeerVerifier, RelayLimits};
 use rand::SeedableRng as _;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -25,8 +25,19 @@ use crate::models;
 pub struct OrchestratorSettings {
     /// Where its identity is kept; `None` makes one for this run.
     pub identity: Option<PathBuf>,
-    /// Where nodes reach it, as multiaddresses.
+    /// Where it listens for nodes, as multiaddresses.
     pub listen: Vec<String>,
+    /// Public addresses of this machine that its owner knows of, as multiaddresses.
+    pub external: Vec<String>,
+    /// Relays that invited nodes are told of, as multiaddresses ending in `/p2p/ID`.
+    pub relays: Vec<String>,
+    /// Serves as a relay itself.
+    pub relay: bool,
+    /// Takes part in the table of who has which weights, and checks for nodes how they can be reached.
+    pub outward: bool,
+    /// Where it keeps what it must find again after a restart: a file, `sqlite:FILE` or `postgres://…`; `None` keeps
+    /// nothing.
+    pub state: Option<String>,
     /// The models it offers.
     pub models: Vec<ModelSource>,
     /// Into how many shards each is cut.
@@ -53,6 +64,11 @@ impl OrchestratorSettings {
         Self {
             identity: None,
             listen: NetworkOptions::loopback().listen,
+            external: Vec::new(),
+            relays: Vec::new(),
+            relay: false,
+            outward: false,
+            state: None,
             models,
             shards: 3,
             max_context: 4096,
@@ -66,6 +82,20 @@ impl OrchestratorSettings {
     }
 }
 
+impl OrchestratorSettings {
+    fn network(&self) -> NetworkOptions {
+        NetworkOptions {
+            listen: self.listen.clone(),
+            external: self.external.clone(),
+            relay_server: self.relay.then(RelayLimits::default),
+            nat: self.outward,
+            kad: self.outward,
+            mdns: self.outward,
+            ..NetworkOptions::default()
+        }
+    }
+}
+
 /// How nodes and clients reach a running orchestrator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrchestratorAddress {
@@ -75,6 +105,8 @@ pub struct OrchestratorAddress {
     pub addresses: Vec<String>,
     /// Base address of the HTTP face, such as `http://127.0.0.1:8080/v1`.
     pub api: Option<String>,
+    /// The link that lets a stranger's machine join.
+    pub invite: String,
 }
 
 /// A running orchestrator.
@@ -118,8 +150,7 @@ impl RunningOrchestrator {
             return Err(Fault::new(FaultCode::ModelNotFound, format!("no model was found to offer{why}"))
                 .hint("name a GGUF file or a Hugging Face folder with --model"));
         }
-        let network =
-            Network::start(&identity, NetworkOptions { listen: settings.listen, ..Default::default() }).await?;
+        let network = Network::start(&identity, settings.network()).await?;
         let options = ControlOptions { queue: CONTROL_QUEUE, ..ControlOptions::default() };
         let (hub, events) = ControlHub::start(&network, options).await?;
         let ports = Ports {
@@ -133,8 +164,12 @@ impl RunningOrchestrator {
         let handle = Orchestrator::start(ports, pools, Limits::default())
             .map_err(|error| Fault::new(FaultCode::InvalidRequest, error.to_string()))?;
         let node = network.node().clone();
-        let addresses = network.addresses().iter().map(|address| format!("{address}/p2p/{node}")).collect();
-        let address = OrchestratorAddress { node, addresses, api: None };
+        let at = if settings.external.is_empty() { network.addresses() } else { settings.external.clone() };
+        let addresses: Vec<String> = at.iter().map(|address| format!("{address}/p2p/{node}")).collect();
+        let own = if settings.relay { addresses.clone() } else { Vec::new() };
+        let relays = settings.relays.iter().cloned().chain(own).collect();
+        let invite = Invite { orchestrator: node.clone(), addresses: at, relays }.to_string();
+        let address = OrchestratorAddress { node, addresses, api: None, invite };
         let closing = CancellationToken::new();
         let mut this = Self { handle, network, address, closing, server: None, _identity: lock };
         if let Some(listen) = settings.api {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use computepool_app::{KeyDigest, ModelSource};
-use computepool_core::{Fault, FaultCode, LayerRange};
+use computepool_app::{KeyDigest, ModelSource, RelayLimits};
+use computepool_core::{Fault, FaultCode, Invite, LayerRange};
 
 use crate::chat::ChatOptions;
 use crate::memory::MemoryArguments;
@@ -35,6 +35,12 @@ pub(crate) enum Task {
     Node(NodeArguments),
     /// Join nodes into routes and offer models over HTTP.
     Orchestrator(OrchestratorArguments),
+    /// Let nodes be reached that nobody can dial; for a machine with a public address.
+    Relay(RelayArguments),
+    /// Show the nodes of a network, how they reach each other, and how its models are served.
+    Network(NetworkArguments),
+    /// Say what this machine's network allows, before joining.
+    Preflight(PreflightArguments),
     /// Chat in the terminal.
     Chat(ChatArguments),
     /// List models on this machine, and how they would be split.
@@ -139,6 +145,10 @@ pub(crate) struct ServingArguments {
     /// Listen on this machine only.
     #[arg(long, conflicts_with = "listen")]
     pub(crate) loopback: bool,
+    /// A public address of this machine, as a multiaddress, where it does not find out by itself; may be given several
+    /// times.
+    #[arg(long)]
+    pub(crate) external: Vec<String>,
     /// The file with this machine's identity; made when absent.
     #[arg(long)]
     pub(crate) identity: Option<PathBuf>,
@@ -154,8 +164,11 @@ pub(crate) struct ServingArguments {
 pub(crate) struct NodeArguments {
     #[command(flatten)]
     pub(crate) serving: ServingArguments,
-    /// The orchestrator's address, ending in /p2p/ID; may be given several times.
-    #[arg(long, required = true)]
+    /// The invite link of the network to join: computepool://join/…
+    #[arg(long, required_unless_present = "orchestrator")]
+    pub(crate) join: Option<Invite>,
+    /// The orchestrator's address, ending in /p2p/ID, in place of an invite; may be given several times.
+    #[arg(long, conflicts_with = "join")]
     pub(crate) orchestrator: Vec<String>,
     /// Models on this machine, as PATH, ID=PATH or a folder; the user's model folder when absent.
     #[arg(long)]
@@ -178,6 +191,16 @@ pub(crate) struct NodeArguments {
 pub(crate) struct OrchestratorArguments {
     #[command(flatten)]
     pub(crate) serving: ServingArguments,
+    /// A relay that invited nodes are told of, as a multiaddress ending in /p2p/ID; may be given several times.
+    #[arg(long)]
+    pub(crate) relays_via: Vec<String>,
+    /// Serve as a relay too.
+    #[arg(long)]
+    pub(crate) relay: bool,
+    /// Where to keep what must be found again after a restart: a file, or postgres://…; in the user's data folder when
+    /// absent, and nowhere with --ephemeral.
+    #[arg(long, env = "COMPUTEPOOL_STATE", hide_env_values = true)]
+    pub(crate) state: Option<String>,
     /// Models to offer, as PATH, ID=PATH or a folder; the user's model folder when absent.
     #[arg(long)]
     pub(crate) model: Vec<ModelSource>,
@@ -205,6 +228,38 @@ pub(crate) struct OrchestratorArguments {
     /// Web origins that browsers may call from.
     #[arg(long)]
     pub(crate) allow_origin: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct RelayArguments {
+    #[command(flatten)]
+    pub(crate) serving: ServingArguments,
+    /// Nodes that may be reached through it.
+    #[arg(long, default_value_t = RelayLimits::default().max_reservations)]
+    pub(crate) reservations: usize,
+    /// Pairs of nodes that may talk through it at once.
+    #[arg(long, default_value_t = RelayLimits::default().max_circuits)]
+    pub(crate) circuits: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct NetworkArguments {
+    /// Base address of the endpoint.
+    #[arg(long, default_value = "http://127.0.0.1:8642/v1", env = "OPENAI_BASE_URL")]
+    pub(crate) endpoint: String,
+    /// API key, where the endpoint wants one.
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PreflightArguments {
+    /// The invite link of the network to join: computepool://join/…
+    #[arg(long)]
+    pub(crate) join: Invite,
+    /// Seconds to look around for.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Args)]

@@ -7,6 +7,7 @@ mod chat;
 mod demo;
 mod endpoint;
 mod memory;
+mod network;
 mod serve;
 mod show;
 
@@ -50,6 +51,9 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Up(arguments) => demo::up(arguments).await,
         Task::Node(arguments) => serve::node(arguments).await.map(|()| true),
         Task::Orchestrator(arguments) => serve::orchestrator(arguments).await.map(|()| true),
+        Task::Relay(arguments) => serve::relay(arguments).await.map(|()| true),
+        Task::Network(arguments) => network::show(arguments).await.map(|()| true),
+        Task::Preflight(arguments) => network::preflight(arguments).await.map(|()| true),
         Task::Chat(arguments) => chat::chat(arguments.options()?).await.map(|()| true),
         Task::Models(arguments) => show::models(arguments).await.map(|()| true),
         Task::Bench(arguments) => bench::bench(arguments).await,

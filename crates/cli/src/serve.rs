@@ -1,17 +1,20 @@
-//! `computepool node` and `computepool orchestrator`: one serving process.
+//! `computepool node`, `computepool orchestrator` and `computepool relay`: one serving process.
 
 use std::num::NonZeroU32;
 
-use computepool_app::node::{NodeSettings, RunningNode};
+use computepool_app::node::{NodeSettings, RunningNode, invite};
 use computepool_app::orchestrator::{OrchestratorSettings, RunningOrchestrator};
+use computepool_app::relay::{RelaySettings, RunningRelay};
 use computepool_app::supervised::{announce, asked_to_end, told_to_leave};
-use computepool_app::{ApiKey, KeyLimits, ModelSource, paths};
+use computepool_app::{ApiKey, KeyLimits, ModelSource, RelayLimits, paths};
 use computepool_core::{Fault, FaultCode};
 
-use crate::arguments::{AcceptedKey, NodeArguments, OrchestratorArguments, ServingArguments};
+use crate::arguments::{AcceptedKey, NodeArguments, OrchestratorArguments, RelayArguments, ServingArguments};
 
 /// An orchestrator's port: nodes are given its address, so it must be the same after a restart.
 const ORCHESTRATOR: [&str; 2] = ["/ip4/0.0.0.0/tcp/8643", "/ip4/0.0.0.0/udp/8643/quic-v1"];
+/// A relay's port, for the same reason.
+const RELAY: [&str; 2] = ["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"];
 const EVERYWHERE: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
 const LOOPBACK: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
@@ -60,7 +63,12 @@ pub(crate) async fn node(arguments: NodeArguments) -> Result<(), Fault> {
         name: arguments.name.unwrap_or_else(|| "node".to_owned()),
         identity: serving.identity("node")?,
         listen: serving.addresses(EVERYWHERE),
-        orchestrator: arguments.orchestrator,
+        external: serving.external.clone(),
+        join: match arguments.join {
+            Some(invite) => invite,
+            None => invite(&arguments.orchestrator)?,
+        },
+        outward: !serving.loopback,
         models: sources(arguments.models)?,
         layers: arguments.layers,
         memory_bytes: arguments.memory_mb.map(|mb| mb << 20),
@@ -103,6 +111,15 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
     let settings = OrchestratorSettings {
         identity: serving.identity("orchestrator")?,
         listen: serving.addresses(ORCHESTRATOR),
+        external: serving.external.clone(),
+        relays: arguments.relays_via,
+        relay: arguments.relay,
+        outward: !serving.loopback,
+        state: match (arguments.state, serving.ephemeral) {
+            (Some(state), _) => Some(state),
+            (None, true) => None,
+            (None, false) => Some(paths::data_folder()?.join("orchestrator.db").display().to_string()),
+        },
         models: sources(arguments.model)?,
         shards: arguments.shards,
         max_context: arguments.context,
@@ -118,12 +135,37 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
         announce(running.address())?;
     } else {
         println!("Endpoint: {}", running.address().api.as_deref().unwrap_or("none"));
-        println!("Start nodes with:");
-        for address in &running.address().addresses {
-            println!("  computepool node --orchestrator {address}");
-        }
+        println!("Nodes join with:\n  computepool node --join '{}'", running.address().invite);
     }
     serving.told_to_leave().await;
     running.leave().await;
+    Ok(())
+}
+
+/// Serves as a relay until told to leave.
+pub(crate) async fn relay(arguments: RelayArguments) -> Result<(), Fault> {
+    let serving = &arguments.serving;
+    let limits = RelayLimits {
+        max_reservations: arguments.reservations,
+        max_circuits: arguments.circuits,
+        ..RelayLimits::default()
+    };
+    let settings = RelaySettings {
+        identity: serving.identity("relay")?,
+        listen: serving.addresses(RELAY),
+        external: serving.external.clone(),
+        limits,
+    };
+    let relay = RunningRelay::start(settings).await?;
+    if serving.supervised {
+        announce(relay.address())?;
+    } else {
+        println!("Relay {} is up. Name it to an orchestrator with:", relay.address().node);
+        for address in &relay.address().addresses {
+            println!("  --relays-via {address}");
+        }
+    }
+    serving.told_to_leave().await;
+    relay.leave().await;
     Ok(())
 }

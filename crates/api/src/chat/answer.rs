@@ -6,12 +6,12 @@ use super::plan::AnswerShape;
 use crate::assembler::{Finish, Step, TokenRecord};
 use crate::logprobs;
 use crate::prompt::random_id;
-use crate::run::Run;
+use crate::run::{Run, broke_off};
 use crate::sse::{EventSink, Gone};
 use crate::tools::Piece;
 use crate::wire::{
     AssistantMessage, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, FunctionCall, FunctionDelta, MessageDelta,
-    ToolCall, ToolCallDelta, UsageBody,
+    ToolCall, ToolCallDelta,
 };
 
 #[derive(Default)]
@@ -53,26 +53,29 @@ pub(super) async fn whole(run: &mut Run, shape: &AnswerShape) -> Result<ChatComp
             answer.take(step);
         }
     }
-    let choices = answers.into_iter().enumerate().map(|(index, answer)| ChatChoice {
-        index: index as u32,
-        logprobs: logprobs::chat(&*shape.text, &answer.records),
-        finish_reason: answer.finish.unwrap_or(Finish::Stop).as_str(),
-        message: AssistantMessage {
-            role: "assistant",
-            content: (answer.calls.is_empty() || !answer.content.is_empty()).then_some(answer.content),
-            refusal: None,
-            annotations: [],
-            tool_calls: answer.calls,
-        },
+    let choices = answers.into_iter().enumerate().map(|(index, answer)| {
+        Ok(ChatChoice {
+            index: index as u32,
+            logprobs: logprobs::chat(&*shape.text, &answer.records),
+            finish_reason: answer.finish.ok_or_else(broke_off)?.as_str(),
+            message: AssistantMessage {
+                role: "assistant",
+                content: (answer.calls.is_empty() || !answer.content.is_empty()).then_some(answer.content),
+                refusal: None,
+                annotations: [],
+                tool_calls: answer.calls,
+            },
+        })
     });
+    let choices = choices.collect::<Result<_, Fault>>()?;
     Ok(ChatCompletion {
         id: shape.heading.id.clone(),
         object: "chat.completion",
         created: shape.heading.created,
         model: shape.heading.model.clone(),
         system_fingerprint: shape.heading.fingerprint.clone(),
-        choices: choices.collect(),
-        usage: usage(run, shape),
+        choices,
+        usage: run.usage(shape.prompt_tokens),
         receipts: shape.include_receipts.then(|| run.take_receipts()),
     })
 }
@@ -92,7 +95,7 @@ pub(super) async fn streamed(mut run: Run, shape: AnswerShape, sink: EventSink) 
     if shape.include_usage || shape.include_receipts {
         let mut last = chunk(&shape, 0, MessageDelta::default());
         last.choices.clear();
-        last.usage = shape.include_usage.then(|| Some(usage(&run, &shape)));
+        last.usage = shape.include_usage.then(|| Some(run.usage(shape.prompt_tokens)));
         last.receipts = shape.include_receipts.then(|| run.take_receipts());
         sink.send(&last).await?;
     }
@@ -149,14 +152,5 @@ fn chunk(shape: &AnswerShape, index: u32, delta: MessageDelta) -> ChatChunk {
         choices: vec![ChunkChoice { index, delta, logprobs: None, finish_reason: None }],
         usage: shape.include_usage.then_some(None),
         receipts: None,
-    }
-}
-
-fn usage(run: &Run, shape: &AnswerShape) -> UsageBody {
-    let completion_tokens = run.completion_tokens();
-    UsageBody {
-        prompt_tokens: shape.prompt_tokens,
-        completion_tokens,
-        total_tokens: shape.prompt_tokens.saturating_add(completion_tokens),
     }
 }

@@ -5,10 +5,10 @@ use computepool_core::Fault;
 use super::plan::AnswerShape;
 use crate::assembler::{Finish, Step, TokenRecord};
 use crate::logprobs;
-use crate::run::Run;
+use crate::run::{Run, broke_off};
 use crate::sse::{EventSink, Gone};
 use crate::tools::Piece;
-use crate::wire::{Completion, CompletionChoice, UsageBody};
+use crate::wire::{Completion, CompletionChoice};
 
 struct Gathered {
     text: String,
@@ -31,14 +31,16 @@ pub(super) async fn whole(run: &mut Run, shape: AnswerShape) -> Result<Completio
     whole.choices = answers
         .into_iter()
         .enumerate()
-        .map(|(index, answer)| CompletionChoice {
-            index: index as u32,
-            logprobs: logprobs::completion(&*shape.text, &answer.records),
-            text: answer.text,
-            finish_reason: Some(answer.finish.unwrap_or(Finish::Stop).as_str()),
+        .map(|(index, answer)| {
+            Ok(CompletionChoice {
+                index: index as u32,
+                logprobs: logprobs::completion(&*shape.text, &answer.records),
+                text: answer.text,
+                finish_reason: Some(answer.finish.ok_or_else(broke_off)?.as_str()),
+            })
         })
-        .collect();
-    whole.usage = Some(Some(usage(run, &shape)));
+        .collect::<Result<_, Fault>>()?;
+    whole.usage = Some(Some(run.usage(shape.prompt_tokens)));
     whole.receipts = shape.include_receipts.then(|| run.take_receipts());
     Ok(whole)
 }
@@ -56,7 +58,7 @@ pub(super) async fn streamed(mut run: Run, shape: AnswerShape, sink: EventSink) 
     }
     if shape.include_usage || shape.include_receipts {
         let mut last = completion(&shape);
-        last.usage = shape.include_usage.then(|| Some(usage(&run, &shape)));
+        last.usage = shape.include_usage.then(|| Some(run.usage(shape.prompt_tokens)));
         last.receipts = shape.include_receipts.then(|| run.take_receipts());
         sink.send(&last).await?;
     }
@@ -94,14 +96,5 @@ fn completion(shape: &AnswerShape) -> Completion {
         choices: Vec::new(),
         usage: None,
         receipts: None,
-    }
-}
-
-fn usage(run: &Run, shape: &AnswerShape) -> UsageBody {
-    let completion_tokens = run.completion_tokens();
-    UsageBody {
-        prompt_tokens: shape.prompt_tokens,
-        completion_tokens,
-        total_tokens: shape.prompt_tokens.saturating_add(completion_tokens),
     }
 }

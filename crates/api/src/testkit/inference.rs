@@ -140,7 +140,7 @@ impl Inference for FakeInference {
     }
 
     fn status(&self) -> NetworkStatus {
-        NetworkStatus { nodes: Vec::new(), sessions: 1, generations: self.open() as u64 }
+        NetworkStatus { sessions: 1, generations: self.open() as u64, ..NetworkStatus::default() }
     }
 }
 
