@@ -41,13 +41,15 @@ fn time(path: &std::path::Path, ids: Vec<u32>, steps: u32, options: &EngineOptio
     let (rows, mut events) = (ids.len() as u32, Vec::new());
     let request = Generate {
         prompt: Vec::new(),
+        produced: Vec::new(),
         max_tokens: steps + 1,
         sampling: Sampling { temperature: 0.0, ..Sampling::default() },
         constraint: None,
         logprobs: None,
         ignore_eos: true,
     };
-    let open = EngineCommand::Open { generation, max_len: rows + steps + 1, prompt_len: rows, request: Some(request) };
+    let max_len = rows + steps + 1;
+    let open = EngineCommand::Open { generation, max_len, prompt_len: rows, adopt: None, request: Some(request) };
     shard.command(open, &mut events);
     let (mut input, mut position, mut took) = (StepInput::Tokens(ids), 0, Vec::new());
     loop {

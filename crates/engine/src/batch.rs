@@ -339,7 +339,7 @@ impl<B: Backend> Batcher<B> {
 impl<B: Backend> Stepper for Batcher<B> {
     fn command(&mut self, command: EngineCommand, out: &mut Vec<EngineEvent>) {
         match command {
-            EngineCommand::Open { generation, max_len, prompt_len, request } => {
+            EngineCommand::Open { generation, max_len, prompt_len, adopt: _, request } => {
                 match self.open(generation, max_len, prompt_len, request) {
                     Ok(true) => out.push(EngineEvent::Opened { generation }),
                     // Open once its grammar is compiled.

@@ -21,7 +21,7 @@ pub use snapshot::{EnginePhase, EngineSnapshot};
 use std::sync::Arc;
 
 use computepool_core::ports::{Engine, EngineCommand, EngineEvent};
-use computepool_core::{Fault, FaultCode, ShardInfo, ShardSpec};
+use computepool_core::{ContentHash, Fault, FaultCode, ModelSpeed, ShardInfo, ShardSpec};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
@@ -79,6 +79,10 @@ impl Engine for EngineClient {
             let lane = self.lane.borrow().clone().ok_or_else(lane::down)?;
             lane.command(command).await
         })
+    }
+
+    fn measure(&self, _model: ContentHash) -> BoxFuture<'_, Result<ModelSpeed, Fault>> {
+        Box::pin(async { Err(Fault::new(FaultCode::Internal, "this engine cannot measure yet")) })
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {

@@ -95,7 +95,7 @@ impl Bench {
 
     async fn open(&mut self, number: u8) {
         let generation = generation(number);
-        let command = EngineCommand::Open { generation, max_len: 8, prompt_len: 4, request: None };
+        let command = EngineCommand::Open { generation, max_len: 8, prompt_len: 4, adopt: None, request: None };
         self.engine.send(command).await.unwrap();
         assert_eq!(self.event().await, EngineEvent::Opened { generation });
     }

@@ -64,7 +64,7 @@ impl Conductor {
 
     fn handle(&self, message: OrchestratorMessage) {
         match message {
-            OrchestratorMessage::Assign { assignment, spec } => {
+            OrchestratorMessage::Assign { assignment, spec, source: _ } => {
                 *lock(&self.plane.assignment) = Some(assignment);
                 self.wanted.send_replace(Some((assignment, spec)));
             }
@@ -75,6 +75,9 @@ impl Conductor {
             }
             OrchestratorMessage::Begin { generation } => self.handle_begin(generation),
             OrchestratorMessage::CloseGeneration { generation } => self.handle_close_generation(generation),
+            OrchestratorMessage::Ping { nonce } => self.plane.outbox.say(NodeMessage::Pong { nonce }),
+            // Whoever wraps the node measures, and says so in the next advert.
+            OrchestratorMessage::Probe { .. } => {}
             other => tracing::warn!(?other, "the orchestrator said something unknown"),
         }
     }
@@ -100,7 +103,7 @@ impl Conductor {
             Fault::new(FaultCode::WrongSession, format!("session {session} is not open on this node"))
         })?;
         self.check_open(&session, &part)?;
-        let GenerationPart { max_len, prompt_len, request } = part;
+        let GenerationPart { max_len, prompt_len, adopt, request } = part;
         let (prompt, request) = match (session.is_entry(), session.is_exit()) {
             (true, true) => (request.as_ref().map(|request| request.prompt.clone()), request),
             (true, false) => (request.map(|request| request.prompt), None),
@@ -109,7 +112,7 @@ impl Conductor {
         };
         // Where the ring has one place, one token at a time goes round inside it.
         let (ring, tokens) = (session.is_entry() && session.is_exit()).then(|| mpsc::channel(2)).unzip();
-        let open = EngineCommand::Open { generation: id, max_len, prompt_len, request };
+        let open = EngineCommand::Open { generation: id, max_len, prompt_len, adopt, request };
         let generation = Arc::new(Generation::new(session, open, id, prompt_len, max_len, ring));
         plane.add_generation(generation.clone())?;
         if let Some(prompt) = prompt {

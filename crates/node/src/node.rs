@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use computepool_core::NodeId;
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
-use computepool_core::ports::{Clock, IncomingLane, Links, Signer, Verifier};
+use computepool_core::ports::{Clock, IncomingLane, Links, Signer, Verifier, Weights};
 use futures::stream::BoxStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -37,6 +37,8 @@ pub struct NodeParts {
     pub links: Arc<dyn Links>,
     /// Lanes that neighbours open; keep it to start the next node with it.
     pub lanes: Feed<IncomingLane>,
+    /// Fetches the weights of assigned shards; without it only what is on the disk can be loaded.
+    pub weights: Option<Arc<dyn Weights>>,
     /// To the orchestrator. Closed when the node has ended.
     pub control_out: mpsc::Sender<NodeMessage>,
     /// From the orchestrator. The node ends when it ends.

@@ -69,6 +69,7 @@ impl Ring {
             for shard in 0..self.shards.len() {
                 let request = Generate {
                     prompt: Vec::new(),
+                    produced: Vec::new(),
                     max_tokens: tokens,
                     sampling: sampling.clone(),
                     constraint: None,
@@ -79,6 +80,7 @@ impl Ring {
                     generation: id(index),
                     max_len: prompt.len() as u32 + tokens,
                     prompt_len: prompt.len() as u32,
+                    adopt: None,
                     request: (shard == exit).then_some(request),
                 };
                 assert_eq!(self.tell(shard, command), [EngineEvent::Opened { generation: id(index) }]);
@@ -147,7 +149,13 @@ impl Ring {
 pub(crate) fn admission(path: &Path, layers: LayerRange) {
     let per_token = load(path, layers, 1 << 20).info().kv_bytes_per_token;
     let mut ring = Ring { shards: vec![load(path, layers, 128 * per_token)], ends: vec![layers.end()] };
-    let open = |index, max_len| EngineCommand::Open { generation: id(index), max_len, prompt_len: 8, request: None };
+    let open = |index, max_len| EngineCommand::Open {
+        generation: id(index),
+        max_len,
+        prompt_len: 8,
+        adopt: None,
+        request: None,
+    };
     for index in 0..2 {
         assert_eq!(ring.tell(0, open(index, 64)), [EngineEvent::Opened { generation: id(index) }]);
     }
@@ -181,7 +189,7 @@ pub(crate) fn a_long_prompt_among_decodes(path: &Path, layers: LayerRange) {
     let mut ring = Ring { shards: vec![load(path, layers, 1 << 30)], ends: vec![layers.end()] };
     let (short, long) = (id(0), id(1));
     for (generation, prompt_len) in [(short, 4), (long, 600)] {
-        let open = EngineCommand::Open { generation, max_len: 700, prompt_len, request: None };
+        let open = EngineCommand::Open { generation, max_len: 700, prompt_len, adopt: None, request: None };
         assert_eq!(ring.tell(0, open), [EngineEvent::Opened { generation }]);
     }
     let rows = |generation, position, count: u32| EngineCommand::Step {
@@ -225,7 +233,7 @@ pub(crate) fn a_short_prompt_behind_a_long_one(path: &Path, layers: LayerRange) 
     let mut ring = Ring { shards: vec![load(path, layers, 1 << 30)], ends: vec![layers.end()] };
     let (long, short) = (id(0), id(1));
     for (generation, prompt_len) in [(long, 640), (short, 40)] {
-        let open = EngineCommand::Open { generation, max_len: 700, prompt_len, request: None };
+        let open = EngineCommand::Open { generation, max_len: 700, prompt_len, adopt: None, request: None };
         ring.tell(0, open);
         let input = StepInput::Tokens((0..prompt_len).map(|i| 100 + i).collect());
         ring.tell(0, EngineCommand::Step { generation, position: 0, sample: true, input });

@@ -116,7 +116,7 @@ async fn another_shard_ends_what_ran_on_the_old_one() {
 async fn a_shard_that_cannot_be_loaded_is_reported() {
     let cluster = Cluster::start(&["0..6"]).await;
     let spec = crate::kit::spec("0..9".parse().unwrap());
-    cluster.say(0, OrchestratorMessage::Assign { assignment: 2, spec }).await;
+    cluster.say(0, OrchestratorMessage::Assign { assignment: 2, spec, source: None }).await;
     let fault = cluster
         .heard("down", |_, message| match message {
             NodeMessage::ShardDown { assignment: 2, fault } => Some(fault.clone()),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use computepool_core::control::{CONTROL_VERSION, GenerationPart, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::IncomingLane;
 use computepool_core::{
-    ActivationType, Fault, Generate, GenerationId, LayerRange, NodeId, RouteHop, RouteTicket, Sampling, SessionId,
-    SessionLimits, ShardSpec, SignedReceipt, SignedTicket,
+    ActivationType, Fault, Generate, GenerationId, LayerRange, NodeId, RouteHop, RouteTicket, Sampling, Sealed,
+    SessionId, SessionLimits, ShardSpec, SignedReceipt, SignedTicket,
 };
 use computepool_node::{ExitReason, Feed, Node, NodeHandle, NodeOptions, NodeParts, NodeSnapshot, SharedEngine};
 use futures::StreamExt;
@@ -54,6 +54,11 @@ pub struct Opened {
 
 pub fn spec(layers: LayerRange) -> ShardSpec {
     ShardSpec { model: MODEL, layers, kv_bytes: 1 << 20, max_context: 4096 }
+}
+
+/// Nodes pass their advert on as it is; what it says is no business of theirs.
+fn advert(id: &NodeId) -> Sealed {
+    Sealed { body: Vec::new(), by: id.clone(), signature: Vec::new() }
 }
 
 fn quick() -> NodeOptions {
@@ -133,14 +138,8 @@ impl Cluster {
             lanes: lanes.clone(),
             control_out,
             control_in: futures::stream::poll_fn(move |context| orders.poll_recv(context)).boxed(),
-            hello: NodeMessage::Hello {
-                version: CONTROL_VERSION,
-                name: id.to_string(),
-                addresses: Vec::new(),
-                models: Vec::new(),
-                memory_bytes: 1,
-                layers: None,
-            },
+            weights: None,
+            hello: NodeMessage::Hello { version: CONTROL_VERSION, advert: advert(id) },
             options: self.options.clone(),
         });
         (control, handle)
@@ -202,7 +201,7 @@ impl Cluster {
     }
 
     pub async fn assign(&self, i: usize, assignment: u64, layers: LayerRange) {
-        self.say(i, OrchestratorMessage::Assign { assignment, spec: spec(layers) }).await;
+        self.say(i, OrchestratorMessage::Assign { assignment, spec: spec(layers), source: None }).await;
         self.heard(("ready", i, assignment), |who, message| match message {
             NodeMessage::ShardReady { assignment: which, .. } if who == i && *which == assignment => Some(()),
             _ => None,
@@ -287,6 +286,7 @@ impl Cluster {
     pub fn request(prompt: &[u32], max_tokens: u32) -> Generate {
         Generate {
             prompt: prompt.to_vec(),
+            produced: Vec::new(),
             max_tokens,
             sampling: Sampling::default(),
             constraint: None,
@@ -307,6 +307,7 @@ impl Cluster {
             let part = GenerationPart {
                 max_len: prompt.len() as u32 + max_tokens,
                 prompt_len: prompt.len() as u32,
+                adopt: None,
                 request: (layers.is_entry() || layers.is_exit(super::LAYERS)).then_some(request),
             };
             let session = session.session;

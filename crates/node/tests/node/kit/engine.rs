@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use computepool_core::ports::{Engine, EngineCommand, EngineEvent, StepInput};
 use computepool_core::{
-    ActivationType, Fault, FaultCode, FinishReason, Generate, GenerationId, ShardInfo, ShardSpec, TokenEvent,
+    ActivationType, ContentHash, Fault, FaultCode, FinishReason, Generate, GenerationId, ModelSpeed, ShardInfo,
+    ShardSpec, TokenEvent,
 };
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -197,6 +198,10 @@ impl Engine for FakeEngine {
             let life = self.life.load(Ordering::SeqCst);
             self.commands.send((life, command)).await.map_err(|_| lost())
         })
+    }
+
+    fn measure(&self, _model: ContentHash) -> BoxFuture<'_, Result<ModelSpeed, Fault>> {
+        Box::pin(async { Err(Fault::new(FaultCode::UnsupportedModel, "a toy has no speed")) })
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {
