@@ -26,6 +26,7 @@
 //! ```
 
 mod actor;
+pub mod advisor;
 mod event;
 mod handle;
 pub mod plan;
