@@ -221,7 +221,7 @@ impl Orchestrator {
     }
 
     fn send(&self, node: &NodeId, message: OrchestratorMessage) {
-        if let OrchestratorMessage::Assign { assignment, spec } = &message {
+        if let OrchestratorMessage::Assign { assignment, spec, .. } = &message {
             tracing::info!(%node, assignment, layers = %spec.layers, model = %spec.model, "assigning a shard");
         }
         if !self.control.send(node, message) {

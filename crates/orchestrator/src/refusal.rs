@@ -246,16 +246,9 @@ pub enum Violation {
     /// It said hello again.
     #[error("it said hello twice")]
     SecondHello,
-    /// It announced more than is kept.
-    #[error("it announced {got} {what}, at most {most} are taken")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many.
-        got: usize,
-        /// The bound.
-        most: usize,
-    },
+    /// Its advert does not count.
+    #[error("its advert does not count: {0}")]
+    Advert(String),
     /// It speaks of an assignment it was never given.
     #[error("it speaks of assignment {got}, the last one given was {last}")]
     Assignment {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use computepool_core::{Fault, FaultCode, ModelId, ModelSummary};
+use computepool_core::{Fault, FaultCode, ModelId, ModelSummary, WeightSource};
 
 /// The most shards a pool may be cut into; it keeps every route ticket below core's `MAX_TICKET_BYTES`.
 pub const MAX_SHARDS: usize = 64;
@@ -24,6 +24,8 @@ pub struct PoolSettings {
     pub max_generations: u32,
     /// Rows in one activation frame.
     pub max_rows: u32,
+    /// Where nodes that do not have the weights get them.
+    pub source: Option<WeightSource>,
 }
 
 impl PoolSettings {
@@ -31,7 +33,7 @@ impl PoolSettings {
     /// per frame.
     pub fn new(summary: ModelSummary, shards: usize) -> Self {
         let max_context = summary.context.min(4096);
-        Self { summary, shards, max_context, kv_bytes: 1 << 30, max_generations: 64, max_rows: 512 }
+        Self { summary, shards, max_context, kv_bytes: 1 << 30, max_generations: 64, max_rows: 512, source: None }
     }
 
     /// The longest sequence served, in tokens.

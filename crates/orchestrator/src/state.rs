@@ -1,6 +1,7 @@
 //! The state machine: what an orchestrator knows, and how an event changes it.
 
 mod admission;
+mod advert;
 mod closing;
 mod deadlines;
 mod drain;

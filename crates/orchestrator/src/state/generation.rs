@@ -104,6 +104,7 @@ fn part(request: &Generate, place: usize, hops: usize) -> GenerationPart {
             let prompt = if needs_prompt { request.prompt.clone() } else { Vec::new() };
             Some(Generate {
                 prompt,
+                produced: request.produced.clone(),
                 max_tokens: request.max_tokens,
                 sampling: request.sampling.clone(),
                 constraint: request.constraint.clone(),
@@ -114,7 +115,7 @@ fn part(request: &Generate, place: usize, hops: usize) -> GenerationPart {
         (false, false) => None,
     };
     let prompt_len = request.prompt.len() as u32;
-    GenerationPart { max_len: prompt_len.saturating_add(request.max_tokens), prompt_len, request: told }
+    GenerationPart { max_len: prompt_len.saturating_add(request.max_tokens), prompt_len, adopt: None, request: told }
 }
 
 impl Turn<'_> {

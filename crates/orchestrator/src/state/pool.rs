@@ -49,16 +49,16 @@ impl State {
             let info = match node.place.as_ref().map(|place| &place.phase) {
                 Some(PlacePhase::Ready { info }) => info,
                 Some(PlacePhase::Loading { .. }) => {
-                    return Err(RouteGap::NotReady { name: node.name.clone(), doing: "loading", layers });
+                    return Err(RouteGap::NotReady { name: node.advert.name.clone(), doing: "loading", layers });
                 }
-                _ => return Err(RouteGap::NotReady { name: node.name.clone(), doing: "unable to serve", layers }),
+                _ => return Err(RouteGap::NotReady { name: node.advert.name.clone(), doing: "unable to serve", layers }),
             };
             let expected = *stored.get_or_insert(info.activation);
             if expected != info.activation {
                 let (expected, got) = (format!("{expected:?}"), format!("{:?}", info.activation));
-                return Err(RouteGap::Activation { name: node.name.clone(), expected, got });
+                return Err(RouteGap::Activation { name: node.advert.name.clone(), expected, got });
             }
-            let addresses = node.addresses.iter().take(addresses).cloned().collect();
+            let addresses = node.advert.addresses.iter().take(addresses).cloned().collect();
             hops.push(RouteHop { node: id.clone(), layers, addresses });
         }
         match stored {
@@ -77,11 +77,11 @@ impl State {
                 LinkPhase::Registered(node) => Some((id, node.as_ref())),
                 _ => None,
             })
-            .filter(|(_, node)| node.place.is_none() && !node.draining && node.offers.contains(&pool))
+            .filter(|(_, node)| node.place.is_none() && !node.draining && node.offers(pool))
             .collect();
         spares.sort_by_key(|(_, node)| (node.benched, node.order));
         let candidate = |(id, node): (&NodeId, &Node)| {
-            (id.clone(), Candidate { insisted: node.insisted, memory_bytes: node.memory_bytes })
+            (id.clone(), Candidate { insisted: node.advert.layers, memory_bytes: node.advert.memory_bytes })
         };
         spares.into_iter().map(candidate).collect()
     }
@@ -155,7 +155,7 @@ impl Turn<'_> {
         let settings = &self.state.pools[pool].settings;
         let (model, max_context) = (settings.summary.hash, settings.context());
         let layers = self.state.pools[pool].slots[slot].layers;
-        let Some(memory_bytes) = self.state.registered(&node).map(|node| node.memory_bytes) else { return };
+        let Some(memory_bytes) = self.state.registered(&node).map(|node| node.advert.memory_bytes) else { return };
         let Some(kv_bytes) = plan::kv_budget(&self.state.pools[pool].settings, layers, memory_bytes) else { return };
         self.state.assignments += 1;
         let assignment = self.state.assignments;
@@ -168,6 +168,6 @@ impl Turn<'_> {
         self.state.pools[pool].slots[slot].node = Some(node.clone());
         self.shown();
         let spec = ShardSpec { model, layers, kv_bytes, max_context };
-        self.send(&node, OrchestratorMessage::Assign { assignment, spec });
+        self.send(&node, OrchestratorMessage::Assign { assignment, spec, source: None });
     }
 }

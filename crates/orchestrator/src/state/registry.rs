@@ -1,20 +1,11 @@
 //! The nodes: who is connected, who said hello, and who had to go.
 
 use computepool_core::control::{Assignment, CONTROL_VERSION, NodeMessage, OrchestratorMessage};
-use computepool_core::{EngineUsage, Fault, LayerRange, ModelSummary, NodeId, ShardInfo};
+use computepool_core::ports::FetchProgress;
+use computepool_core::{Advert, EngineUsage, Fault, LayerRange, NodeId, Sealed, ShardInfo};
 
-use super::{State, Turn};
-use crate::refusal::plain;
+use super::{State, Turn, advert};
 use crate::{Effect, Loss, Violation};
-
-/// The most models one node may announce.
-const MAX_MODELS: usize = 256;
-/// The most addresses kept of one node; the rest is dropped.
-const MAX_ADDRESSES: usize = 8;
-/// Longer addresses are dropped.
-const MAX_ADDRESS_LENGTH: usize = 200;
-/// The longest name kept, in characters; the rest is cut off.
-const MAX_NAME: usize = 64;
 
 /// One node's link.
 pub(super) struct Link {
@@ -33,12 +24,12 @@ pub(super) enum LinkPhase {
 
 /// A node that said hello.
 pub(super) struct Node {
-    pub(super) name: String,
-    pub(super) addresses: Vec<String>,
-    /// Pools whose weights it has.
-    pub(super) offers: Vec<usize>,
-    pub(super) insisted: Option<LayerRange>,
-    pub(super) memory_bytes: u64,
+    /// What it says of itself, cut to size.
+    pub(super) advert: Advert,
+    /// The same as it was signed.
+    pub(super) sealed: Sealed,
+    /// Pools that it can serve.
+    pub(super) offers: Vec<Offered>,
     /// How many registered before it.
     pub(super) order: u64,
     pub(super) place: Option<Place>,
@@ -49,6 +40,22 @@ pub(super) struct Node {
     /// What people should know of it beside its phase.
     pub(super) note: Option<String>,
     pub(super) usage: Option<EngineUsage>,
+    /// How far the weights of its shard are, while they are fetched.
+    pub(super) fetching: Option<FetchProgress>,
+}
+
+/// A pool that a node can serve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub(super) pool: usize,
+    /// The blocks of it on the node's disk, all where none are named; absent where it has to fetch them.
+    pub(super) held: Option<Option<LayerRange>>,
+}
+
+impl Node {
+    pub(super) fn offers(&self, pool: usize) -> bool {
+        self.offers.iter().any(|offered| offered.pool == pool)
+    }
 }
 
 /// What a node was asked to serve.
@@ -84,7 +91,7 @@ impl State {
 
     /// A node as clients and logs should read of it: `NAME (layers A..B)`.
     pub(super) fn who(&self, node: &NodeId, layers: LayerRange) -> String {
-        let name = self.registered(node).map_or(node.as_str(), |node| &node.name);
+        let name = self.registered(node).map_or(node.as_str(), |node| &node.advert.name);
         format!("{name} (layers {layers})")
     }
 }
@@ -124,12 +131,15 @@ impl Turn<'_> {
         };
         match (&link.phase, message) {
             (LinkPhase::Leaving, _) => {}
-            (LinkPhase::Greeting, NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers }) => {
-                if let Err(violation) = check_hello(version, &models) {
+            (LinkPhase::Greeting, NodeMessage::Hello { version, advert }) => {
+                if version != CONTROL_VERSION {
+                    let violation = Violation::Version { expected: CONTROL_VERSION, got: version };
                     return self.expel(node, violation.to_string());
                 }
-                let hello = Hello { name, addresses, models, memory_bytes, layers };
-                self.register(node, hello);
+                match advert::open(&advert, node, self.now_ms, self.state.verifier.as_ref()) {
+                    Ok(opened) => self.register(node, opened, advert),
+                    Err(violation) => self.expel(node, violation.to_string()),
+                }
             }
             (LinkPhase::Greeting, _) => self.expel(node, Violation::NoHello.to_string()),
             (LinkPhase::Registered(_), NodeMessage::Hello { .. }) => {
@@ -151,22 +161,18 @@ impl Turn<'_> {
             NodeMessage::Closed { generation, receipt } => self.closed(node, generation, receipt),
             NodeMessage::Draining => self.node_draining(node),
             NodeMessage::Usage(usage) => self.node_usage(node, usage),
+            NodeMessage::Advert(advert) => self.advert_renewed(node, advert),
+            NodeMessage::Fetching { assignment, progress } => self.fetching(node, assignment, progress),
             // Hello is dealt with above; a message of a later version cannot be decoded, so none comes here.
             _ => {}
         }
     }
 
-    fn register(&mut self, id: &NodeId, hello: Hello) {
-        let offered = |pool: &super::Pool| hello.models.iter().any(|model| model.hash == pool.settings.summary.hash);
-        let offers: Vec<usize> = (0..self.state.pools.len()).filter(|i| offered(&self.state.pools[*i])).collect();
-        let named = plain(&hello.name, MAX_NAME);
-        let short = |address: &String| address.len() <= MAX_ADDRESS_LENGTH;
+    fn register(&mut self, id: &NodeId, advert: Advert, sealed: Sealed) {
         let node = Node {
-            name: if named.trim().is_empty() { id.as_str().to_owned() } else { named },
-            addresses: hello.addresses.into_iter().filter(short).take(MAX_ADDRESSES).collect(),
-            offers,
-            insisted: hello.layers,
-            memory_bytes: hello.memory_bytes,
+            offers: self.offers(&advert),
+            advert,
+            sealed,
             order: self.state.registrations,
             place: None,
             draining: false,
@@ -174,6 +180,7 @@ impl Turn<'_> {
             strikes: 0,
             note: None,
             usage: None,
+            fetching: None,
         };
         self.state.registrations += 1;
         if let Some(link) = self.state.links.get_mut(id) {
@@ -245,6 +252,14 @@ impl Turn<'_> {
         }
     }
 
+    fn fetching(&mut self, id: &NodeId, assignment: Assignment, progress: FetchProgress) {
+        let Some(node) = self.state.registered_mut(id) else { return };
+        if node.place.as_ref().is_some_and(|place| place.assignment == assignment) {
+            node.fetching = Some(progress);
+            self.shown();
+        }
+    }
+
     fn node_draining(&mut self, id: &NodeId) {
         let Some(node) = self.state.registered_mut(id) else { return };
         if std::mem::replace(&mut node.draining, true) {
@@ -276,22 +291,4 @@ impl Turn<'_> {
             }
         }
     }
-}
-
-struct Hello {
-    name: String,
-    addresses: Vec<String>,
-    models: Vec<ModelSummary>,
-    memory_bytes: u64,
-    layers: Option<LayerRange>,
-}
-
-fn check_hello(version: u16, models: &[ModelSummary]) -> Result<(), Violation> {
-    if version != CONTROL_VERSION {
-        return Err(Violation::Version { expected: CONTROL_VERSION, got: version });
-    }
-    if models.len() > MAX_MODELS {
-        return Err(Violation::TooMany { what: "models", got: models.len(), most: MAX_MODELS });
-    }
-    Ok(())
 }

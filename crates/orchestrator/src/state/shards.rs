@@ -60,6 +60,7 @@ impl Turn<'_> {
         let info = ShardInfo { device, kernels, ..info };
         if let Some(node) = self.state.registered_mut(id) {
             node.benched = false;
+            node.fetching = None;
             if let Some(place) = &mut node.place {
                 // Saying the same again is not worth showing again.
                 if matches!(&place.phase, PlacePhase::Ready { info: known } if **known == info) {

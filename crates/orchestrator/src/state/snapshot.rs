@@ -28,6 +28,7 @@ impl State {
             nodes: nodes.into_iter().map(|(id, node)| self.node_status(id, node)).collect(),
             sessions: self.sessions.len() as u64,
             generations: generations as u64,
+            ..NetworkStatus::default()
         }
     }
 
@@ -55,18 +56,31 @@ impl State {
             None => reason,
         };
         let layers = node.place.as_ref().map(|place| place.layers);
-        NodeStatus { node: id.clone(), name: node.name.clone(), layers, phase, reason, shard, usage: node.usage }
+        NodeStatus {
+            node: id.clone(),
+            name: node.advert.name.clone(),
+            layers,
+            phase,
+            reason,
+            shard,
+            usage: node.usage,
+            reach: node.advert.reach,
+            links: node.advert.links.clone(),
+            slowness: 1000,
+            generations: 0,
+            fetching: node.fetching,
+        }
     }
 
     fn idle_reason(&self, node: &Node) -> String {
-        let offered: Vec<&Pool> = node.offers.iter().filter_map(|pool| self.pools.get(*pool)).collect();
+        let offered: Vec<&Pool> = node.offers.iter().filter_map(|pool| self.pools.get(pool.pool)).collect();
         let Some(first) = offered.first() else {
             return "it has none of the models offered here".to_owned();
         };
-        let too_long = |pool: &&Pool| node.insisted.is_some_and(|it| it.end() > pool.settings.summary.layer_count);
+        let too_long = |pool: &&Pool| node.advert.layers.is_some_and(|it| it.end() > pool.settings.summary.layer_count);
         if offered.iter().all(too_long) {
             let layers = first.settings.summary.layer_count;
-            return match node.insisted {
+            return match node.advert.layers {
                 Some(insisted) => format!("it insists on layers {insisted} of a model with {layers}"),
                 None => "spare".to_owned(),
             };
@@ -75,7 +89,7 @@ impl State {
             return format!("waiting: {error}");
         }
         let vacant = offered.iter().flat_map(|pool| &pool.slots).any(|slot| slot.node.is_none());
-        match node.insisted {
+        match node.advert.layers {
             Some(insisted) => format!("spare: it insists on layers {insisted}, and no such place is vacant"),
             None if vacant => "spare: it has too little memory for the vacant place".to_owned(),
             None => "spare: every place of the route is taken".to_owned(),

@@ -237,7 +237,7 @@ impl World {
     fn answer(&mut self, node: &NodeId) -> bool {
         let Some(message) = self.linked.get_mut(node).and_then(VecDeque::pop_front) else { return false };
         let answer = match message {
-            OrchestratorMessage::Assign { assignment, spec } => {
+            OrchestratorMessage::Assign { assignment, spec, .. } => {
                 NodeMessage::ShardReady { assignment, info: info(&spec) }
             }
             OrchestratorMessage::OpenSession { ticket } => {
@@ -271,7 +271,7 @@ impl World {
                 if self.linked.contains_key(&node(n)) && !self.greeted.contains(&node(n)) {
                     self.greeted.insert(node(n));
                     let layers = insists.then(|| range("0..15"));
-                    self.says(&node(n), hello(layers, 1 << 40));
+                    self.says(&node(n), hello(n, layers, 1 << 40));
                 }
             }
             Step::Answer(n) => {
@@ -318,7 +318,7 @@ impl World {
                 self.now_ms += ms;
                 self.event(EventKind::Tick);
             }
-            Step::Chaos { node: n, what, id, index } => self.chaos(&node(n), what, id, index),
+            Step::Chaos { node: n, what, id, index } => self.chaos(n, what, id, index),
         }
     }
 
@@ -326,7 +326,8 @@ impl World {
         (!self.ids.is_empty()).then(|| self.ids[self.ids.len() - 1 - id % self.ids.len().min(6)])
     }
 
-    fn chaos(&mut self, who: &NodeId, what: usize, id: usize, index: u32) {
+    fn chaos(&mut self, n: usize, what: usize, id: usize, index: u32) {
+        let who = &node(n);
         let generation = self.pick(id).unwrap_or(GenerationId([255; 16]));
         let session = self.sessions.iter().rev().nth(id % 3).copied().unwrap_or(SessionId([255; 16]));
         let fault = Fault::new(FaultCode::ALL[id % FaultCode::ALL.len()], "chaos");
@@ -348,15 +349,8 @@ impl World {
             7 => NodeMessage::Closed { generation, receipt: Some(receipt(who, generation, session, range("0..15"))) },
             8 => NodeMessage::Draining,
             9 => NodeMessage::Usage(EngineUsage { kv_tokens_used: index.into(), ..EngineUsage::default() }),
-            10 => hello(None, u64::from(index)),
-            _ => NodeMessage::Hello {
-                version: CONTROL_VERSION + 1,
-                name: String::new(),
-                addresses: Vec::new(),
-                models: Vec::new(),
-                memory_bytes: 0,
-                layers: None,
-            },
+            10 => hello(n, None, u64::from(index)),
+            _ => NodeMessage::Hello { version: CONTROL_VERSION + 1, advert: sealed(n, &advert(n, None, 1)) },
         };
         if what == 10 && self.linked.contains_key(who) {
             // Taken for a greeting where none has been; elsewhere it is an offence and the check above sees to it.

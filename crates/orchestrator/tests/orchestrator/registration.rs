@@ -2,7 +2,7 @@
 
 use computepool_core::control::NodeMessage;
 use computepool_core::ports::ShardPhase;
-use computepool_core::{ActivationType, ContentHash, EngineUsage, Fault, FaultCode};
+use computepool_core::{ActivationType, Advert, ContentHash, EngineUsage, Fault, FaultCode};
 use computepool_orchestrator::{Limits, PoolSettings};
 
 use crate::script::*;
@@ -43,19 +43,18 @@ fn strangers_who_break_the_opening_rules_are_disconnected() {
     script.connect(0);
     script.says(0, NodeMessage::Draining);
     assert_eq!(script.disconnected(), [node(0)], "something before hello");
-    script.says(0, hello(None, 1 << 40));
+    script.says(0, hello(0, None, 1 << 40));
     assert_eq!(script.last, [], "what is still on its way is not heard");
 
     script.join(1, None);
-    script.says(1, hello(None, 1 << 40));
+    script.says(1, hello(1, None, 1 << 40));
     assert_eq!(script.disconnected(), [node(1)], "a second hello");
 
     script.connect(2);
-    let NodeMessage::Hello { name, addresses, models, memory_bytes, layers, .. } = hello(None, 1) else { panic!() };
-    script.says(2, NodeMessage::Hello { version: 99, name, addresses, models, memory_bytes, layers });
+    script.says(2, NodeMessage::Hello { version: 99, advert: sealed(2, &advert(2, None, 1)) });
     assert_eq!(script.disconnected(), [node(2)], "another version");
 
-    script.says(3, hello(None, 1));
+    script.says(3, hello(3, None, 1));
     assert_eq!(script.disconnected(), [node(3)], "never connected");
 
     script.connect(4);
@@ -79,10 +78,9 @@ fn there_is_a_bound_on_nodes() {
 fn a_node_without_the_model_stays_idle_and_is_told_why() {
     let mut script = Script::new(1);
     script.connect(0);
-    let mut models = vec![summary(30)];
-    models[0].hash = ContentHash([1; 32]);
-    let NodeMessage::Hello { version, name, addresses, memory_bytes, .. } = hello(None, 1 << 40) else { panic!() };
-    script.says(0, NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers: None });
+    let mut other = advert(0, None, 1 << 40);
+    other.models[0].model = ContentHash([1; 32]);
+    script.says(0, says_hello(0, &other));
     let status = script.status(0);
     assert_eq!((status.phase, status.reason.as_str()), (ShardPhase::Idle, "it has none of the models offered here"));
     script.join(1, Some("0..31"));
@@ -93,12 +91,12 @@ fn a_node_without_the_model_stays_idle_and_is_told_why() {
 fn a_node_with_too_little_memory_gets_no_place() {
     let mut script = Script::new(1);
     script.connect(0);
-    script.says(0, hello(None, 1000));
+    script.says(0, hello(0, None, 1000));
     let reason = script.status(0).reason;
     assert!(reason.starts_with("waiting: layers 0..30 need") && reason.ends_with("offers 1000"), "{reason}");
     // Weights, and less KV than the pool would like: that is granted as far as it goes.
     script.connect(1);
-    script.says(1, hello(None, 3100 + 30 * 2048 + 5));
+    script.says(1, hello(1, None, 3100 + 30 * 2048 + 5));
     assert_eq!(script.assigned(1).unwrap().1.kv_bytes, 30 * 2048 + 5);
 }
 
@@ -125,7 +123,7 @@ fn a_second_link_stands_in_for_the_first() {
     let mut script = Script::up(1);
     script.connect(0);
     assert_eq!(script.state.available(), [false]);
-    script.says(0, hello(None, 1 << 40));
+    script.says(0, hello(0, None, 1 << 40));
     script.ready(0);
     assert_eq!(script.state.available(), [true]);
 }
@@ -184,7 +182,7 @@ fn a_shard_that_stays_down_is_asked_again_where_no_spare_fits() {
     let mut script = Script::up(1);
     // Too small for the place.
     script.connect(1);
-    script.says(1, hello(None, 1000));
+    script.says(1, hello(1, None, 1000));
     let goes_down = |script: &mut Script, pause: u64| {
         let (assignment, spec) = script.assigned(0).unwrap();
         let fault = Fault::new(FaultCode::EngineLost, "the engine was given up");
@@ -266,10 +264,9 @@ fn a_draining_node_finishes_gives_its_place_up_and_may_leave() {
 fn what_strangers_call_themselves_is_cut_to_size() {
     let mut script = Script::new(1);
     script.connect(0);
-    let NodeMessage::Hello { version, models, memory_bytes, layers, .. } = hello(None, 1 << 40) else { panic!() };
     let name = format!("\u{1b}[31m{}", "x".repeat(1000));
-    let addresses = vec!["/a".repeat(400); 100];
-    script.says(0, NodeMessage::Hello { version, name, addresses, models, memory_bytes, layers });
+    let addresses = vec!["/a".repeat(400); 40];
+    script.says(0, says_hello(0, &Advert { name, addresses, ..advert(0, None, 1 << 40) }));
     let name = script.status(0).name;
     assert!(name.chars().count() <= 64 && !name.contains('\u{1b}'));
 }

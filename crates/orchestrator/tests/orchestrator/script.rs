@@ -5,8 +5,9 @@ use std::sync::Arc;
 use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::{ControlEvent, NodeStatus, Signer, Verifier};
 use computepool_core::{
-    ActivationType, ClientId, ContentHash, Fault, FinishReason, Generate, GenerationEvent, GenerationId, LayerRange,
-    ModelId, ModelSummary, NodeId, Receipt, Sampling, SessionId, ShardInfo, ShardSpec, SignedReceipt, TokenEvent,
+    ActivationType, Advert, ClientId, ContentHash, Fault, FinishReason, Generate, GenerationEvent, GenerationId,
+    HeldModel, LayerRange, ModelId, ModelSummary, NodeId, Reach, Receipt, Sampling, Sealed, SessionId, ShardInfo,
+    ShardSpec, SignedReceipt, TokenEvent, advert,
 };
 use computepool_orchestrator::{Asked, Cancelling, Effect, Event, EventKind, Limits, PoolSettings, State, apply};
 
@@ -70,6 +71,7 @@ pub fn summary(layers: u32) -> ModelSummary {
 pub fn request(prompt: usize, max_tokens: u32) -> Generate {
     Generate {
         prompt: (0..prompt as u32).map(|i| i % 1000).collect(),
+        produced: Vec::new(),
         max_tokens,
         sampling: Sampling::default(),
         constraint: None,
@@ -92,15 +94,37 @@ pub fn info(spec: &ShardSpec) -> ShardInfo {
     }
 }
 
-pub fn hello(layers: Option<LayerRange>, memory_bytes: u64) -> NodeMessage {
-    NodeMessage::Hello {
-        version: CONTROL_VERSION,
+pub fn advert(n: usize, layers: Option<LayerRange>, memory_bytes: u64) -> Advert {
+    Advert {
+        node: node(n),
+        issued_ms: 1_000,
+        expires_ms: 1_000 + advert::MAX_ADVERT_MS,
         name: "box".into(),
         addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
-        models: vec![summary(30)],
+        reach: Reach::Public,
+        device: "CPU".into(),
         memory_bytes,
+        disk_bytes: 0,
+        models: vec![HeldModel { model: ContentHash([7; 32]), layers: None }],
+        speeds: Vec::new(),
+        links: Vec::new(),
         layers,
+        price_per_hour: 0,
+        upload_limit: None,
     }
+}
+
+/// The advert of node `n`, by its own hand.
+pub fn sealed(n: usize, advert: &Advert) -> Sealed {
+    Sealed::seal(advert, &FakeKey(node(n))).unwrap()
+}
+
+pub fn says_hello(n: usize, advert: &Advert) -> NodeMessage {
+    NodeMessage::Hello { version: CONTROL_VERSION, advert: sealed(n, advert) }
+}
+
+pub fn hello(n: usize, layers: Option<LayerRange>, memory_bytes: u64) -> NodeMessage {
+    says_hello(n, &advert(n, layers, memory_bytes))
 }
 
 pub fn token_event(index: u32, finish: Option<FinishReason>) -> TokenEvent {
@@ -171,13 +195,13 @@ impl Script {
     /// Connects and says hello.
     pub fn join(&mut self, n: usize, layers: Option<&str>) {
         self.connect(n);
-        self.says(n, hello(layers.map(range), 1 << 40));
+        self.says(n, hello(n, layers.map(range), 1 << 40));
     }
 
     /// The shard the node was last asked to load.
     pub fn assigned(&self, n: usize) -> Option<(u64, ShardSpec)> {
         self.sent.iter().rev().find_map(|(to, message)| match message {
-            OrchestratorMessage::Assign { assignment, spec } if to == &node(n) => Some((*assignment, spec.clone())),
+            OrchestratorMessage::Assign { assignment, spec, .. } if to == &node(n) => Some((*assignment, spec.clone())),
             _ => None,
         })
     }

@@ -149,7 +149,7 @@ impl FakeNode {
 
     async fn says_first(&self) {
         self.events.send(ControlEvent::Connected(node(self.number))).await.unwrap();
-        self.says(hello(None, 1 << 40)).await;
+        self.says(hello(self.number, None, 1 << 40)).await;
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<OrchestratorMessage>) {
@@ -166,7 +166,7 @@ impl FakeNode {
 
     async fn answer(&mut self, message: OrchestratorMessage) {
         match message {
-            OrchestratorMessage::Assign { assignment, spec } => {
+            OrchestratorMessage::Assign { assignment, spec, .. } => {
                 self.layers = Some(spec.layers);
                 self.says(NodeMessage::ShardReady { assignment, info: info(&spec) }).await;
             }
