@@ -51,6 +51,7 @@ demo-steps: sample-model binaries
 	@$(COMPUTEPOOL) demo $(ARGS)
 
 test-steps: sample-model
+	@scripts/setup postgres
 	@cargo build --workspace --bins --tests
 	@$(XTASK) test $(ARGS)
 

@@ -11,7 +11,7 @@ pub trait Journal: Send + Sync {
     /// Writes records, all or none of them, in this order. Returns once they would survive a crash.
     fn write(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), Fault>>;
 
-    /// Everything that is still true.
+    /// Everything that is still true: nodes, places, sessions, then generations from the oldest on.
     fn read(&self) -> BoxFuture<'_, Result<Vec<Record>, Fault>>;
 }
 
@@ -56,7 +56,7 @@ pub enum Record {
     },
 }
 
-/// A node as it is remembered.
+/// A node as it is remembered, by the id that its advert is signed with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeRecord {
     /// Its last [`Advert`](crate::Advert).
