@@ -51,8 +51,8 @@ pub struct ControlOptions {
 impl Default for ControlOptions {
     fn default() -> Self {
         Self {
-            ping_every: Duration::from_secs(2),
-            dead_after: Duration::from_secs(6),
+            ping_every: Duration::from_millis(500),
+            dead_after: Duration::from_secs(4),
             queue: 256,
             max_links: 1024,
             events: 1024,

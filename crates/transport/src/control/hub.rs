@@ -7,14 +7,13 @@ use computepool_core::ports::{ControlEvent, ControlServer};
 use computepool_core::{Fault, FaultCode, NodeId};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use libp2p::Stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::nodes::{Added, LinkNumber, Nodes};
 use super::{ControlOptions, PROTOCOL, codec, link};
-use crate::swarm::{Inbound, Network, authenticated};
+use crate::swarm::{Inbound, Network, Stream, authenticated};
 
 /// Takes the control links of all nodes. Implements [`ControlServer`]; what happens comes out of the stream that
 /// [`ControlHub::start`] gives.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use computepool_core::{Fault, FaultCode, NodeId};
 use futures::io::{ReadHalf, WriteHalf};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
-use libp2p::Stream;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -19,6 +18,7 @@ use super::ControlOptions;
 use super::codec::{self, Announced};
 use crate::frame::{FrameError, PREFIX_BYTES};
 use crate::hello::whole;
+use crate::swarm::Stream;
 
 /// Memory for a message grows by this much as it arrives, so that an announced length alone costs nothing.
 const GROWTH: usize = 64 * 1024;

@@ -7,7 +7,6 @@ use computepool_core::ports::{Clock, IncomingLane};
 use computepool_core::{Fault, FaultCode, Lane, NodeId, RouteTicket};
 use futures::stream::{self, BoxStream};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::Stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use super::registry::{HelloPlace, LanePlace, Registry};
 use crate::PeerVerifier;
 use crate::frame::{self, FrameLimits, PREFIX_BYTES};
 use crate::hello::{self, Hello};
-use crate::swarm::{Inbound, Network, authenticated};
+use crate::swarm::{Inbound, Network, Stream, authenticated};
 
 /// Accepted lanes that wait to be taken.
 const ACCEPTED: usize = 16;

@@ -3,13 +3,12 @@
 use computepool_core::ports::LaneSender;
 use computepool_core::{Fault, FaultCode, Lane, NodeId, RouteTicket, SignedTicket};
 use futures::AsyncWriteExt as _;
-use libp2p::Stream;
 use tokio::time::timeout;
 
 use super::LaneOptions;
 use super::reply::Reply;
 use super::sender::StreamSender;
-use crate::swarm::{Network, Prefer, Transport};
+use crate::swarm::{Network, Prefer, Stream, Transport};
 use crate::{frame, hello};
 
 pub(super) async fn open(

@@ -7,13 +7,13 @@ use computepool_core::ports::Clock;
 use computepool_core::{Fault, FaultCode, HopFrame};
 use futures::stream::{self, BoxStream};
 use futures::{AsyncReadExt as _, StreamExt as _};
-use libp2p::Stream;
 use tokio::time::sleep;
 use tracing::Instrument as _;
 
 use super::accept::tell;
 use super::registry::LanePlace;
 use crate::frame::{Decoder, FrameLimits};
+use crate::swarm::Stream;
 
 /// How often an idle lane looks at the clock, which is not the timer's.
 const CLOCK_CHECK: Duration = Duration::from_millis(250);

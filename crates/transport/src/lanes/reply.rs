@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use computepool_core::{Fault, FaultCode};
 use futures::AsyncRead;
-use libp2p::Stream;
 
 use crate::frame::{FrameError, PREFIX_BYTES};
 use crate::hello;
+use crate::swarm::Stream;
 
 /// A reply that is being read; never more than [`hello::MAX_REPLY_BYTES`].
 #[derive(Debug)]

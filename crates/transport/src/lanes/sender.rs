@@ -10,12 +10,12 @@ use computepool_core::ports::LaneSender;
 use computepool_core::{Fault, FaultCode, HopFrame, Lane, NodeId};
 use futures::AsyncWrite;
 use futures::future::BoxFuture;
-use libp2p::Stream;
 use tokio::time::timeout;
 
 use super::open::broken;
 use super::reply::Reply;
 use crate::frame;
+use crate::swarm::Stream;
 
 /// A frame's head and this much of its payload go into one write, so that a token or a single position costs one
 /// record. The rest of a longer payload is written from where it lies. Yamux splits at the same length.

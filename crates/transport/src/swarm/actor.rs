@@ -1,73 +1,123 @@
 //! The actor that drives the swarm.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use computepool_core::{Fault, FaultCode, NodeId};
+use computepool_core::{Fault, FaultCode, NodeId, Reach};
 use futures::StreamExt as _;
 use libp2p::core::transport::ListenerId;
+use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, ping};
+use libp2p::swarm::{ConnectionId, DialError};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::Inbound;
-use super::behaviour::{Behaviour, BehaviourEvent};
-use super::peers::{Peers, Transport};
+use super::behaviour::Behaviour;
+use super::peers::{Peers, Way};
+use super::queries::Queries;
+use super::refusals::Ledger;
+use super::relays::Relays;
 use super::streams::{OpenStream, Opened};
+use super::surroundings::Surroundings;
 
-/// Pings that may fail in a row before their connection is closed.
-const MAX_MISSED_PINGS: u32 = 2;
+mod events;
+mod relaying;
+mod tabling;
+
+/// How often what is due is looked at: relays, spare connections, what the table should be told.
+const TICK: Duration = Duration::from_millis(250);
 
 /// How long a shutdown waits for peers to be told.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-type Dialled = oneshot::Sender<Result<(), Fault>>;
+type Reply<T> = oneshot::Sender<T>;
+type Dialled = Reply<Result<(), Fault>>;
 
 /// What a handle asks of the swarm.
 #[derive(Debug)]
 pub(super) enum Command {
-    Dial { peer: PeerId, addresses: Vec<Multiaddr>, over: Option<Transport>, reply: Dialled },
+    Dial { peer: PeerId, addresses: Vec<Multiaddr>, way: Way, reply: Dialled },
     Open { peer: PeerId, connection: ConnectionId, protocol: StreamProtocol, reply: Opened },
-    Accept { protocol: StreamProtocol, sender: mpsc::Sender<Inbound>, reply: oneshot::Sender<Result<(), Fault>> },
+    Accept { protocol: StreamProtocol, sender: mpsc::Sender<Inbound>, reply: Reply<Result<(), Fault>> },
     Disconnect { peer: PeerId },
+    Relay { relay: PeerId, address: Multiaddr },
+    Provide { key: [u8; 32], reply: Reply<Result<(), Fault>> },
+    StopProviding { key: [u8; 32] },
+    Providers { key: [u8; 32], reply: Reply<Vec<PeerId>> },
+    Find { peer: PeerId, reply: Reply<Vec<Multiaddr>> },
 }
 
 /// A dial under way, and everybody who waits for it.
 struct Dial {
     peer: PeerId,
-    over: Option<Transport>,
+    way: Way,
     waiting: Vec<Dialled>,
+}
+
+/// What of the table a node takes part in.
+#[derive(Default)]
+struct Tabling {
+    queries: Queries,
+    /// What this node says it has.
+    provided: BTreeSet<[u8; 32]>,
+    /// What of it the table does not know yet, or not everybody who should.
+    untold: BTreeSet<[u8; 32]>,
+    /// The whereabouts that were last told.
+    told: Vec<String>,
+    /// Set when somebody new could be told.
+    fresh: bool,
+}
+
+/// What is fixed when an actor starts.
+pub(super) struct Setup {
+    pub(super) keys: Keypair,
+    /// The relay server is to offer the listeners' addresses, since the owner named no others.
+    pub(super) offer_listeners: bool,
+    /// The table's queries are answered, however this node can be reached.
+    pub(super) serve_table: bool,
+    pub(super) peers: Arc<Peers>,
+    pub(super) refusals: Arc<Ledger>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What an actor tells all who look.
+pub(super) struct Boards {
+    pub(super) surroundings: watch::Sender<Surroundings>,
+    pub(super) reach: watch::Sender<Reach>,
+    pub(super) changes: watch::Sender<()>,
 }
 
 pub(super) struct SwarmActor {
     swarm: Swarm<Behaviour>,
     inbox: mpsc::Receiver<Command>,
-    peers: Arc<Peers>,
-    addresses: watch::Sender<Vec<Multiaddr>>,
+    setup: Setup,
+    boards: Boards,
     dials: HashMap<ConnectionId, Dial>,
+    relays: Relays,
+    tabling: Tabling,
     /// Listeners that have no address yet, and whom to tell when all have.
     unready: HashSet<ListenerId>,
-    ready: Option<oneshot::Sender<()>>,
-    stop: CancellationToken,
+    ready: Option<Reply<()>>,
 }
 
 impl SwarmActor {
     pub(super) fn new(
         swarm: Swarm<Behaviour>,
         inbox: mpsc::Receiver<Command>,
-        peers: Arc<Peers>,
-        addresses: watch::Sender<Vec<Multiaddr>>,
+        setup: Setup,
+        boards: Boards,
         listeners: Vec<ListenerId>,
-        ready: oneshot::Sender<()>,
-        stop: CancellationToken,
+        ready: Reply<()>,
     ) -> Self {
-        let unready = listeners.into_iter().collect();
-        Self { swarm, inbox, peers, addresses, dials: HashMap::new(), unready, ready: Some(ready), stop }
+        let (unready, ready) = (listeners.into_iter().collect(), Some(ready));
+        let (relays, tabling) = (Relays::default(), Tabling::default());
+        Self { swarm, inbox, setup, boards, dials: HashMap::new(), relays, tabling, unready, ready }
     }
 
     pub(super) fn start(self, node: NodeId) -> JoinHandle<()> {
@@ -77,7 +127,10 @@ impl SwarmActor {
 
     async fn run(mut self) {
         self.check_ready();
-        let stop = self.stop.clone();
+        self.set_table_mode();
+        let stop = self.setup.stop.clone();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -86,6 +139,7 @@ impl SwarmActor {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
+                _ = tick.tick() => self.handle_tick(),
                 event = self.swarm.select_next_some() => self.handle_event(event),
             }
         }
@@ -94,7 +148,7 @@ impl SwarmActor {
 
     fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Dial { peer, addresses, over, reply } => self.handle_dial(peer, addresses, over, reply),
+            Command::Dial { peer, addresses, way, reply } => self.handle_dial(peer, addresses, way, reply),
             Command::Open { peer, connection, protocol, reply } => {
                 self.swarm.behaviour_mut().streams.open(peer, connection, OpenStream { protocol, reply });
             }
@@ -106,14 +160,28 @@ impl SwarmActor {
                     tracing::debug!(%peer, "was not connected");
                 }
             }
+            Command::Relay { relay, address } => {
+                self.relays.add(relay, address, Instant::now());
+                self.tend_relays();
+            }
+            Command::Provide { key, reply } => answer(reply, self.provide(key)),
+            Command::StopProviding { key } => self.stop_providing(key),
+            Command::Providers { key, reply } => self.ask_providers(key, reply),
+            Command::Find { peer, reply } => self.ask_whereabouts(peer, reply),
         }
     }
 
-    fn handle_dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, over: Option<Transport>, reply: Dialled) {
-        if self.peers.is_connected(&peer, over) {
+    fn handle_tick(&mut self) {
+        self.tend_relays();
+        self.close_spare();
+        self.tell_table();
+    }
+
+    fn handle_dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, way: Way, reply: Dialled) {
+        if self.setup.peers.is_connected(&peer, way) {
             return answer(reply, Ok(()));
         }
-        if let Some(dial) = self.dials.values_mut().find(|dial| dial.peer == peer && dial.over == over) {
+        if let Some(dial) = self.dials.values_mut().find(|dial| dial.peer == peer && dial.way == way) {
             return dial.waiting.push(reply);
         }
         // `Always`: a second connection over another transport is wanted at times, and the table above is what decides.
@@ -121,60 +189,17 @@ impl SwarmActor {
         let id = dial.connection_id();
         match self.swarm.dial(dial) {
             Ok(()) => {
-                self.dials.insert(id, Dial { peer, over, waiting: vec![reply] });
+                self.dials.insert(id, Dial { peer, way, waiting: vec![reply] });
             }
             Err(error) => answer(reply, Err(unreachable(&peer, &error))),
         }
     }
 
-    fn handle_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        match event {
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let address = endpoint.get_remote_address().clone();
-                tracing::debug!(peer = %peer_id, %address, dialled = endpoint.is_dialer(), "connected");
-                self.peers.opened(peer_id, connection_id, address);
-                self.dials_done(&peer_id);
-            }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                tracing::debug!(peer = %peer_id, cause = ?cause.map(|cause| cause.to_string()), "disconnected");
-                self.peers.closed(&peer_id, connection_id);
-            }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                if let Some(Dial { peer, over, waiting }) = self.dials.remove(&connection_id) {
-                    // The peer may have dialled us in the meantime.
-                    let connected = self.peers.is_connected(&peer, over);
-                    for reply in waiting {
-                        answer(reply, if connected { Ok(()) } else { Err(unreachable(&peer, &error)) });
-                    }
-                }
-            }
-            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
-                tracing::debug!(from = %send_back_addr, %error, "a connection was not made");
-            }
-            SwarmEvent::NewListenAddr { listener_id, address } => {
-                tracing::info!(%address, "listening");
-                self.addresses.send_modify(|list| list.push(address));
-                self.listener_ready(listener_id);
-            }
-            SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.addresses.send_modify(|list| list.retain(|known| *known != address));
-            }
-            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
-                tracing::warn!(?addresses, ?reason, "a listener closed");
-                self.addresses.send_modify(|list| list.retain(|known| !addresses.contains(known)));
-                self.listener_ready(listener_id);
-            }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.handle_ping(event),
-            _ => {}
-        }
-    }
-
     /// Answers every dial to `peer` that the connections there are now satisfy.
     fn dials_done(&mut self, peer: &PeerId) {
-        let peers = &self.peers;
+        let peers = &self.setup.peers;
         self.dials.retain(|_, dial| {
-            let done = dial.peer == *peer && peers.is_connected(peer, dial.over);
+            let done = dial.peer == *peer && peers.is_connected(peer, dial.way);
             if done {
                 for reply in dial.waiting.drain(..) {
                     answer(reply, Ok(()));
@@ -184,19 +209,24 @@ impl SwarmActor {
         });
     }
 
-    fn handle_ping(&mut self, event: ping::Event) {
-        let ping::Event { peer, connection, result } = event;
-        match result {
-            Ok(rtt) => {
-                self.peers.pinged(&peer, connection, Some(rtt));
-            }
-            Err(ping::Failure::Unsupported) => {}
-            Err(error) => {
-                if self.peers.pinged(&peer, connection, None) >= MAX_MISSED_PINGS {
-                    tracing::info!(%peer, %error, "the peer does not answer; closing the connection");
-                    self.swarm.close_connection(connection);
-                }
-            }
+    /// Changes what is known of the network around, and tells all who look if it did change.
+    fn note(&mut self, change: impl FnOnce(&mut Surroundings)) {
+        let mut after = self.boards.surroundings.borrow().clone();
+        change(&mut after);
+        let reach = after.reach();
+        let changed = self.boards.surroundings.send_if_modified(|before| {
+            let differs = *before != after;
+            *before = after;
+            differs
+        });
+        if !changed {
+            return;
+        }
+        let turned = self.boards.reach.send_if_modified(|before| std::mem::replace(before, reach) != reach);
+        self.boards.changes.send_replace(());
+        if turned {
+            tracing::info!(?reach, "how this node can be reached");
+            self.set_table_mode();
         }
     }
 
@@ -216,16 +246,16 @@ impl SwarmActor {
 
     /// Closes every connection in order, so that peers see an end and not a timeout.
     async fn farewell(mut self) {
-        for peer in self.peers.all() {
+        for peer in self.setup.peers.all() {
             if self.swarm.disconnect_peer_id(peer).is_err() {
                 tracing::debug!(%peer, "was gone already");
             }
         }
         let closing = async {
-            while self.peers.connected() > 0 {
+            while self.setup.peers.connected() > 0 {
                 let event = self.swarm.select_next_some().await;
-                if let SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } = event {
-                    self.peers.closed(&peer_id, connection_id);
+                if let libp2p::swarm::SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } = event {
+                    self.setup.peers.closed(&peer_id, connection_id);
                 }
             }
         };
@@ -243,7 +273,7 @@ fn unreachable(peer: &PeerId, error: &DialError) -> Fault {
         .retry_after_ms(1_000)
 }
 
-fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+fn answer<T>(reply: Reply<T>, value: T) {
     // A caller who no longer waits needs no answer.
     if reply.send(value).is_err() {
         tracing::trace!("an answer came too late");

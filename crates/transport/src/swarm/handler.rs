@@ -11,9 +11,10 @@ use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound, StreamUpgradeError,
 };
 use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol};
-use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p::{PeerId, StreamProtocol};
 
 use super::Inbound;
+use super::stream::{Stream, Uses};
 use super::streams::{Acceptors, OpenStream, Opened};
 
 /// Streams that wait to be opened on one connection; more are refused.
@@ -22,12 +23,13 @@ const MAX_QUEUED: usize = 128;
 pub(super) struct StreamHandler {
     peer: PeerId,
     acceptors: Acceptors,
+    uses: Uses,
     queued: VecDeque<OpenStream>,
 }
 
 impl StreamHandler {
-    pub(super) fn new(peer: PeerId, acceptors: Acceptors) -> Self {
-        Self { peer, acceptors, queued: VecDeque::new() }
+    pub(super) fn new(peer: PeerId, acceptors: Acceptors, uses: Uses) -> Self {
+        Self { peer, acceptors, uses, queued: VecDeque::new() }
     }
 
     fn failed(&self, error: StreamUpgradeError<Infallible>) -> Fault {
@@ -82,11 +84,12 @@ impl ConnectionHandler for StreamHandler {
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Offer, Offer, (), Opened>) {
         let (reply, result) = match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: (stream, name), info: () }) => {
+                let stream = Stream::new(stream, self.uses.clone());
                 self.acceptors.deliver(&name, Inbound { peer: self.peer, stream });
                 return;
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: (stream, _), info }) => {
-                (info, Ok(stream))
+                (info, Ok(Stream::new(stream, self.uses.clone())))
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => (info, Err(self.failed(error))),
             _ => return,
@@ -110,22 +113,22 @@ impl UpgradeInfo for Offer {
     }
 }
 
-impl InboundUpgrade<Stream> for Offer {
-    type Output = (Stream, StreamProtocol);
+impl InboundUpgrade<libp2p::Stream> for Offer {
+    type Output = (libp2p::Stream, StreamProtocol);
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Infallible>>;
 
-    fn upgrade_inbound(self, stream: Stream, name: StreamProtocol) -> Self::Future {
+    fn upgrade_inbound(self, stream: libp2p::Stream, name: StreamProtocol) -> Self::Future {
         ready(Ok((stream, name)))
     }
 }
 
-impl OutboundUpgrade<Stream> for Offer {
-    type Output = (Stream, StreamProtocol);
+impl OutboundUpgrade<libp2p::Stream> for Offer {
+    type Output = (libp2p::Stream, StreamProtocol);
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Infallible>>;
 
-    fn upgrade_outbound(self, stream: Stream, name: StreamProtocol) -> Self::Future {
+    fn upgrade_outbound(self, stream: libp2p::Stream, name: StreamProtocol) -> Self::Future {
         ready(Ok((stream, name)))
     }
 }

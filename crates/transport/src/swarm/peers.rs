@@ -5,9 +5,15 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use computepool_core::PathKind;
+use libp2p::core::ConnectedPoint;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::paths;
 
 /// What a connection runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,11 +26,8 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// What an address leads over; `None` for what this node does not speak.
+    /// What an address leads over, to the relay where it is a circuit; `None` for what this node does not speak.
     pub(super) fn of(address: &Multiaddr) -> Option<Self> {
-        if address.iter().any(|part| matches!(part, Protocol::P2pCircuit)) {
-            return None;
-        }
         address.iter().find_map(|part| match part {
             Protocol::Tcp(_) => Some(Self::Tcp),
             Protocol::QuicV1 => Some(Self::Quic),
@@ -45,15 +48,17 @@ impl fmt::Display for Transport {
 /// One connection to a peer, for people and for the planner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerPath {
-    /// What it runs over.
+    /// What lies between.
+    pub kind: PathKind,
+    /// What it runs over; to the relay, where one lies between.
     pub transport: Transport,
-    /// The peer's end of it, a multiaddress.
+    /// The peer's end of it, a multiaddress; the relay's, where one lies between.
     pub address: String,
     /// Smoothed round trip time; `None` before the first ping came back.
     pub rtt: Option<Duration>,
 }
 
-/// Which of several connections a stream takes.
+/// Which of several connections a stream takes. One through a relay is only taken where there is no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefer {
     /// The one with the shortest round trip.
@@ -62,27 +67,66 @@ pub enum Prefer {
     Over(Transport),
 }
 
+/// Which connections do for what somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Way {
+    /// Any.
+    Any,
+    /// Any that leads through no relay.
+    Direct,
+    /// One over this transport that leads through no relay.
+    Over(Transport),
+}
+
 /// One established connection.
 #[derive(Clone, Debug)]
 struct Connection {
     id: ConnectionId,
+    kind: PathKind,
     transport: Transport,
     address: Multiaddr,
+    dialled: bool,
     rtt: Option<Duration>,
     missed_pings: u32,
+    since: Instant,
+    /// Set on a relayed connection once nothing better is to be expected.
+    hopeless: bool,
 }
 
 /// Every established connection, by peer, oldest first. Bounded by the swarm's connection limits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peers {
     table: RwLock<HashMap<PeerId, Vec<Connection>>>,
+    changes: watch::Sender<()>,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self { table: RwLock::default(), changes: watch::Sender::new(()) }
+    }
 }
 
 impl Peers {
-    pub(super) fn opened(&self, peer: PeerId, id: ConnectionId, address: Multiaddr) {
-        let transport = Transport::of(&address).unwrap_or(Transport::Tcp);
-        let connection = Connection { id, transport, address, rtt: None, missed_pings: 0 };
+    pub(super) fn opened(&self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        // Of a circuit that somebody opened to us only our own end names the relay.
+        let address = match endpoint {
+            ConnectedPoint::Listener { local_addr, .. } if endpoint.is_relayed() => local_addr,
+            _ => endpoint.get_remote_address(),
+        };
+        let (kind, transport) = (paths::kind_of(address), Transport::of(address).unwrap_or(Transport::Tcp));
+        let connection = Connection {
+            id,
+            kind,
+            transport,
+            address: address.clone(),
+            dialled: endpoint.is_dialer(),
+            rtt: None,
+            missed_pings: 0,
+            since: Instant::now(),
+            hopeless: false,
+        };
         self.write(|table| table.entry(peer).or_default().push(connection));
+        self.changes.send_replace(());
     }
 
     pub(super) fn closed(&self, peer: &PeerId, id: ConnectionId) {
@@ -94,6 +138,17 @@ impl Peers {
                 }
             }
         });
+        self.changes.send_replace(());
+    }
+
+    /// Notes that no NAT between here and `peer` will be punched through.
+    pub(super) fn stays_relayed(&self, peer: &PeerId) {
+        self.write(|table| {
+            for connection in table.get_mut(peer).map(Vec::as_mut_slice).unwrap_or_default() {
+                connection.hopeless = true;
+            }
+        });
+        self.changes.send_replace(());
     }
 
     /// Takes in a ping: `None` is one that failed. Returns how many failed in a row.
@@ -113,10 +168,10 @@ impl Peers {
         })
     }
 
-    pub(super) fn is_connected(&self, peer: &PeerId, over: Option<Transport>) -> bool {
+    pub(super) fn is_connected(&self, peer: &PeerId, way: Way) -> bool {
         self.read(|table| {
             let connections = table.get(peer).map(Vec::as_slice).unwrap_or_default();
-            connections.iter().any(|connection| over.is_none_or(|over| connection.transport == over))
+            connections.iter().any(|connection| connection.does_for(way))
         })
     }
 
@@ -130,6 +185,44 @@ impl Peers {
 
     pub(super) fn paths(&self, peer: &PeerId) -> Vec<PeerPath> {
         self.read(|table| table.get(peer).map(|list| list.iter().map(Connection::path).collect()).unwrap_or_default())
+    }
+
+    /// The peer's end of a connection that this node dialled without a relay.
+    pub(super) fn dialled(&self, peer: &PeerId, id: ConnectionId) -> Option<Multiaddr> {
+        self.read(|table| {
+            let connection = table.get(peer)?.iter().find(|connection| connection.id == id)?;
+            let direct = connection.dialled && connection.kind != PathKind::Relayed;
+            direct.then(|| connection.address.clone())
+        })
+    }
+
+    /// Since when `peer` is connected through a relay alone, and something better may still come.
+    pub(super) fn only_relayed_since(&self, peer: &PeerId) -> Option<Instant> {
+        self.read(|table| {
+            let connections = table.get(peer)?;
+            let hopeful = connections.iter().all(|c| c.kind == PathKind::Relayed && !c.hopeless);
+            connections.iter().map(|c| c.since).max().filter(|_| hopeful)
+        })
+    }
+
+    /// Relayed connections of peers to whom another connection has lasted for `settled`.
+    pub(super) fn relayed_to_spare(&self, settled: Duration, now: Instant) -> Vec<(PeerId, ConnectionId)> {
+        self.read(|table| {
+            let replaced = table.iter().filter(|(_, connections)| {
+                connections
+                    .iter()
+                    .any(|c| c.kind != PathKind::Relayed && now.saturating_duration_since(c.since) >= settled)
+            });
+            let relayed = replaced.flat_map(|(peer, connections)| {
+                connections.iter().filter(|c| c.kind == PathKind::Relayed).map(|c| (*peer, c.id))
+            });
+            relayed.collect()
+        })
+    }
+
+    /// Wakes whenever a connection opened or closed, or a punch was given up.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     pub(super) fn connected(&self) -> usize {
@@ -151,37 +244,53 @@ impl Peers {
 
 impl Connection {
     fn path(&self) -> PeerPath {
-        PeerPath { transport: self.transport, address: self.address.to_string(), rtt: self.rtt }
+        PeerPath { kind: self.kind, transport: self.transport, address: self.address.to_string(), rtt: self.rtt }
+    }
+
+    fn does_for(&self, way: Way) -> bool {
+        match way {
+            Way::Any => true,
+            Way::Direct => self.kind != PathKind::Relayed,
+            Way::Over(transport) => self.kind != PathKind::Relayed && self.transport == transport,
+        }
     }
 }
 
-/// The connection to take: an unmeasured one counts as far away, the oldest wins a tie.
+/// The connection to take: a relayed one only where there is no other, an unmeasured one counts as far away, the oldest
+/// wins a tie.
 fn best(connections: &[Connection], prefer: Prefer) -> Option<&Connection> {
-    let nearest = |of: &mut dyn Iterator<Item = &'_ Connection>| -> Option<ConnectionId> {
-        of.min_by_key(|connection| connection.rtt.unwrap_or(Duration::MAX)).map(|connection| connection.id)
+    let nearest = |way: Way| {
+        let fit = connections.iter().filter(|connection| connection.does_for(way));
+        fit.min_by_key(|connection| connection.rtt.unwrap_or(Duration::MAX))
     };
     let wanted = match prefer {
         Prefer::Nearest => None,
-        Prefer::Over(transport) => nearest(&mut connections.iter().filter(|c| c.transport == transport)),
+        Prefer::Over(transport) => nearest(Way::Over(transport)),
     };
-    let id = wanted.or_else(|| nearest(&mut connections.iter()))?;
-    connections.iter().find(|connection| connection.id == id)
+    wanted.or_else(|| nearest(Way::Direct)).or_else(|| nearest(Way::Any))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libp2p::core::Endpoint;
+    use libp2p::core::transport::PortUse;
+
+    fn dialled(address: &str) -> ConnectedPoint {
+        let (role_override, port_use) = (Endpoint::Dialer, PortUse::Reuse);
+        ConnectedPoint::Dialer { address: address.parse().unwrap(), role_override, port_use }
+    }
 
     #[test]
     fn prefill_takes_tcp_and_the_rest_takes_the_nearest() {
         let (peers, peer) = (Peers::default(), PeerId::random());
         let [tcp, quic, far] = [1, 2, 3].map(ConnectionId::new_unchecked);
-        peers.opened(peer, quic, "/ip4/10.0.0.1/udp/1/quic-v1".parse().unwrap());
+        peers.opened(peer, quic, &dialled("/ip4/10.0.0.1/udp/1/quic-v1"));
         assert_eq!(peers.choose(&peer, Prefer::Over(Transport::Tcp)), Some(quic), "QUIC where there is no TCP");
-        assert!(!peers.is_connected(&peer, Some(Transport::Tcp)));
+        assert!(!peers.is_connected(&peer, Way::Over(Transport::Tcp)));
 
-        peers.opened(peer, far, "/ip4/10.0.0.1/tcp/2".parse().unwrap());
-        peers.opened(peer, tcp, "/ip4/10.0.0.1/tcp/3".parse().unwrap());
+        peers.opened(peer, far, &dialled("/ip4/10.0.0.1/tcp/2"));
+        peers.opened(peer, tcp, &dialled("/ip4/10.0.0.1/tcp/3"));
         assert_eq!(peers.choose(&peer, Prefer::Nearest), Some(quic), "the oldest, while nothing is measured");
         for (id, ms) in [(quic, 4), (far, 90), (tcp, 8)] {
             peers.pinged(&peer, id, Some(Duration::from_millis(ms)));
@@ -196,5 +305,36 @@ mod tests {
             peers.closed(&peer, id);
         }
         assert_eq!((peers.connected(), peers.path(&peer)), (0, None));
+    }
+
+    #[test]
+    fn a_relayed_connection_is_the_last_resort_and_spare_once_there_is_another() {
+        let (peers, peer) = (Peers::default(), PeerId::random());
+        let [relayed, direct] = [1, 2].map(ConnectionId::new_unchecked);
+        let relay = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        let inbound = ConnectedPoint::Listener {
+            local_addr: format!("/ip4/203.0.113.1/tcp/1/p2p/{relay}/p2p-circuit").parse().unwrap(),
+            send_back_addr: format!("/p2p/{peer}").parse().unwrap(),
+        };
+        peers.opened(peer, relayed, &inbound);
+        let path = peers.path(&peer).unwrap();
+        assert!(path.kind == PathKind::Relayed && path.address.contains(relay), "{path:?}");
+        assert_eq!(peers.choose(&peer, Prefer::Over(Transport::Tcp)), Some(relayed));
+        assert!(!peers.is_connected(&peer, Way::Direct) && !peers.is_connected(&peer, Way::Over(Transport::Tcp)));
+        assert!(peers.only_relayed_since(&peer).is_some());
+        peers.stays_relayed(&peer);
+        assert_eq!(peers.only_relayed_since(&peer), None, "nothing better is to be expected");
+
+        peers.pinged(&peer, relayed, Some(Duration::from_millis(1)));
+        peers.opened(peer, direct, &dialled("/ip4/203.0.113.9/udp/1/quic-v1"));
+        for prefer in [Prefer::Nearest, Prefer::Over(Transport::Tcp)] {
+            assert_eq!(peers.choose(&peer, prefer), Some(direct), "even unmeasured, even over the other transport");
+        }
+        let settled = Duration::from_secs(1);
+        let later = Instant::now() + settled;
+        assert_eq!(peers.relayed_to_spare(settled, later - settled), []);
+        assert_eq!(peers.relayed_to_spare(settled, later), [(peer, relayed)]);
+        peers.closed(&peer, direct);
+        assert_eq!(peers.relayed_to_spare(settled, later), []);
     }
 }

@@ -16,11 +16,13 @@ use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm,
 };
-use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
+use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Inbound;
 use super::handler::StreamHandler;
+use super::refusals::{Ledger, Refusal};
+use super::stream::{Stream, Uses};
 
 /// Where the opener of a stream waits for it.
 pub(super) type Opened = oneshot::Sender<Result<Stream, Fault>>;
@@ -36,6 +38,7 @@ pub(super) struct OpenStream {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Acceptors {
     by_protocol: Arc<Mutex<HashMap<StreamProtocol, mpsc::Sender<Inbound>>>>,
+    refusals: Arc<Ledger>,
 }
 
 impl Acceptors {
@@ -51,6 +54,7 @@ impl Acceptors {
         let delivered = self.lock().get(protocol).is_some_and(|acceptor| acceptor.try_send(inbound).is_ok());
         if !delivered {
             tracing::debug!(%peer, %protocol, "an inbound stream was reset: nobody can take it now");
+            self.refusals.refused(Refusal::Stream, &format_args!("nobody can take one of {protocol} from {peer} now"));
         }
     }
 
@@ -74,9 +78,25 @@ pub(super) struct Streams {
     acceptors: Acceptors,
     /// Emptied at every poll of the swarm; one command adds at most one.
     requests: VecDeque<(PeerId, ConnectionId, OpenStream)>,
+    uses: HashMap<ConnectionId, Uses>,
 }
 
 impl Streams {
+    pub(super) fn new(refusals: Arc<Ledger>) -> Self {
+        Self { acceptors: Acceptors { refusals, ..Acceptors::default() }, ..Self::default() }
+    }
+
+    /// Whether streams of a connection are open here.
+    pub(super) fn in_use(&self, connection: ConnectionId) -> bool {
+        // The connection's handler holds one clone itself.
+        self.uses.get(&connection).is_some_and(|uses| uses.others() > 1)
+    }
+
+    fn handler(&mut self, connection: ConnectionId, peer: PeerId) -> StreamHandler {
+        let uses = self.uses.entry(connection).or_default().clone();
+        StreamHandler::new(peer, self.acceptors.clone(), uses)
+    }
+
     pub(super) fn accept(&self, protocol: StreamProtocol, acceptor: mpsc::Sender<Inbound>) -> Result<(), Fault> {
         self.acceptors.add(protocol, acceptor)
     }
@@ -92,26 +112,34 @@ impl NetworkBehaviour for Streams {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(StreamHandler::new(peer, self.acceptors.clone()))
+        Ok(self.handler(connection, peer))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(StreamHandler::new(peer, self.acceptors.clone()))
+        Ok(self.handler(connection, peer))
     }
 
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionClosed(closed) => drop(self.uses.remove(&closed.connection_id)),
+            // Another behaviour may turn a connection away that had its handler here already.
+            FromSwarm::ListenFailure(failure) => drop(self.uses.remove(&failure.connection_id)),
+            FromSwarm::DialFailure(failure) => drop(self.uses.remove(&failure.connection_id)),
+            _ => {}
+        }
+    }
 
     fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {}

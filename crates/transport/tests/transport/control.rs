@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use computepool_core::control::{CONTROL_VERSION, MAX_CONTROL_BYTES, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::{ControlEvent, ControlServer as _};
-use computepool_core::{Fault, FaultCode, NodeId, SessionId};
+use computepool_core::{Fault, FaultCode, NodeId, Sealed, SessionId};
 use computepool_transport::control::PROTOCOL;
 use computepool_transport::{ControlClient, ControlHub, ControlOptions, ControlSender, node_of};
 use futures::StreamExt as _;
@@ -23,14 +23,12 @@ const OPTIONS: ControlOptions = ControlOptions {
 /// Gives silence up early.
 const IMPATIENT: ControlOptions = ControlOptions { dead_after: Duration::from_millis(500), ..OPTIONS };
 
-fn hello(name: &str) -> NodeMessage {
+/// A message that says `text`; a link carries it as it is, and its recipient would check it.
+fn hello(text: &str) -> NodeMessage {
+    let by = NodeId::new("somebody").unwrap();
     NodeMessage::Hello {
         version: CONTROL_VERSION,
-        name: name.to_owned(),
-        addresses: vec![],
-        models: vec![],
-        memory_bytes: 1,
-        layers: None,
+        advert: Sealed { body: text.as_bytes().to_vec(), by, signature: Vec::new() },
     }
 }
 
