@@ -18,7 +18,7 @@ pub use machine::{Holding, Machine, Origin, Speed};
 pub use memory::{Candidate, kv_budget, least_bytes, suits, weight_bytes};
 pub use observe::{LEAST_SLOWNESS, MOST_SLOWNESS, observe};
 pub use paths::{Path, Paths};
-pub use place::{Placed, Placement, Proof, place};
+pub use place::{EXACT_MACHINES, Placed, Placement, Proof, place};
 pub use problem::{Held, Problem, Shards};
 pub use route::{Holder, Route, route};
 pub use spread::{Filled, spread};

@@ -24,6 +24,12 @@ pub struct Problem<'a> {
     pub current: Vec<Held>,
     /// What a token costs beside the arithmetic.
     pub costs: Costs,
+    /// Cuts of the same route that differ by no more than these thousandths from token to token count as equally fast,
+    /// and the one with the earliest first token is taken. Machines are not measured more exactly than that.
+    pub indifference: u32,
+    /// How much work a proof may take, in beginnings of routes looked at; after that a placement is as good as it is,
+    /// and says how good.
+    pub effort: usize,
 }
 
 /// Into how many shards a model may be cut.
@@ -57,6 +63,8 @@ impl<'a> Problem<'a> {
             shards: Shards::AtMost(MAX_SHARDS),
             current: Vec::new(),
             costs: Costs::default(),
+            indifference: 30,
+            effort: 400_000,
         }
     }
 
