@@ -51,6 +51,8 @@ impl fmt::Display for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 /// What a scenario found: figures, and the bounds it missed, in words.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {

@@ -52,11 +52,6 @@ impl Dial {
         change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
 
-    /// What the link is like from now on; packets under way keep their time.
-    pub(crate) fn set(&self, link: Link) {
-        self.change(|(now, _)| *now = link);
-    }
-
     /// Cuts the link: what is under way is lost and nothing gets through, without a word to either end.
     pub(crate) fn cut(&self) {
         self.change(|(_, cut)| *cut = true);
