@@ -1,6 +1,6 @@
 //! An engine without a model, for the tests of its supervisor: it does on command what real engines do by accident.
 //!
-//! What it does while loading stands in the file that it is told to load (see [`ToyLoader`]); what it does while serving,
+//! What it does while loading stands in the file that it is told to load or to time (see [`follow`]); what it does while serving,
 //! in the first token of a step (see [`ToyShard::run`]).
 
 use std::collections::{HashSet, VecDeque};
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use computepool_core::ports::{EngineCommand, EngineEvent, StepInput};
-use computepool_core::{ActivationType, Fault, FaultCode, GenerationId, ShardInfo, ShardSpec};
+use computepool_core::{ActivationType, ContentHash, Fault, FaultCode, GenerationId, ModelSpeed, ShardInfo, ShardSpec};
 use computepool_engine::child::{self, DeviceReport, Loader, Stepper};
 use computepool_engine::pipe::{DeviceChoice, EngineOptions};
 
@@ -20,19 +20,30 @@ impl Loader for ToyLoader {
     type Stepper = ToyShard;
 
     fn load(&self, path: &Path, spec: &ShardSpec, options: &EngineOptions) -> Result<ToyShard, Fault> {
-        let script = std::fs::read_to_string(path).map_err(|error| Fault::new(FaultCode::Io, error.to_string()))?;
-        match script.trim() {
-            "refuse" => return Err(Fault::new(FaultCode::UnsupportedModel, "the toy refuses this file")),
-            "die" => panic!("the toy dies while loading"),
-            "slow" => std::thread::sleep(Duration::from_secs(3_600)),
-            _ => {}
-        }
+        follow(path)?;
         Ok(ToyShard { spec: spec.clone(), options: *options, open: HashSet::new(), queue: VecDeque::new() })
+    }
+
+    fn measure(&self, path: &Path, model: ContentHash, _: &EngineOptions) -> Result<ModelSpeed, Fault> {
+        follow(path)?;
+        Ok(ModelSpeed { model, layer_ns: 1, layer_ns_8: 2, prefill_ns: 3, head_ns: 4 })
     }
 
     fn devices(&self) -> Vec<DeviceReport> {
         vec![DeviceReport { device: DeviceChoice::Cpu, name: "a toy".to_owned(), memory_bytes: None }]
     }
+}
+
+/// Does what the file says.
+fn follow(path: &Path) -> Result<(), Fault> {
+    let script = std::fs::read_to_string(path).map_err(|error| Fault::new(FaultCode::Io, error.to_string()))?;
+    match script.trim() {
+        "refuse" => return Err(Fault::new(FaultCode::UnsupportedModel, "the toy refuses this file")),
+        "die" => panic!("the toy dies while loading"),
+        "slow" => std::thread::sleep(Duration::from_secs(3_600)),
+        _ => {}
+    }
+    Ok(())
 }
 
 struct ToyShard {

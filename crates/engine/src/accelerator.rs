@@ -228,6 +228,24 @@ impl Backend for Accelerator {
         Ok(AcceleratorKv { layers: layers.map_err(fault)? })
     }
 
+    fn retain(&self, kv: AcceleratorKv, positions: usize, tokens: usize) -> Result<AcceleratorKv, Fault> {
+        let moved = |old: CandleTensor| -> candle_core::Result<CandleTensor> {
+            let (heads, room, width) = old.dims3()?;
+            if room == tokens {
+                return Ok(old);
+            }
+            let new = CandleTensor::zeros((heads, tokens, width), DType::F32, &self.device)?;
+            if positions > 0 {
+                new.slice_set(&old.narrow(1, 0, positions)?.contiguous()?, 1, 0)?;
+            }
+            Ok(new)
+        };
+        // One layer after the other, so that the device need not hold all of it twice.
+        let layers: candle_core::Result<Vec<_>> =
+            kv.layers.into_iter().map(|(keys, values)| Ok((moved(keys)?, moved(values)?))).collect();
+        Ok(AcceleratorKv { layers: layers.map_err(fault)? })
+    }
+
     fn embed(&self, table: &QMatMul, ids: &[u32], scale: f32) -> Result<CandleTensor, Fault> {
         let rows = CandleTensor::new(ids, &self.device).and_then(|ids| table.embedding(&ids)).map_err(fault)?;
         if scale == 1.0 { Ok(rows) } else { (rows * f64::from(scale)).map_err(fault) }

@@ -53,6 +53,8 @@ pub(crate) trait Backend {
     fn vector(&self, tensor: Tensor, offset: f32) -> Result<Self::Vector, Fault>;
     /// Room for a sequence of at most `tokens`.
     fn kv(&self, layers: usize, tokens: usize, attention: Attention) -> Result<Self::Kv, Fault>;
+    /// The first `positions` of a sequence's keys and values, with room for `tokens` in all.
+    fn retain(&self, kv: Self::Kv, positions: usize, tokens: usize) -> Result<Self::Kv, Fault>;
 
     /// Rows of the embedding table, times `scale`.
     fn embed(&self, table: &Self::Matrix, ids: &[u32], scale: f32) -> Result<Self::Rows, Fault>;

@@ -4,20 +4,21 @@
 //! rest of the step is filled with prompt chunks, sequences taking turns. Which rows share a step changes speed only:
 //! the kernels are batch-invariant.
 
+mod opening;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use computepool_core::ports::{EngineCommand, EngineEvent, StepInput};
-use computepool_core::{Activation, ActivationType, Fault, FaultCode, Generate, GenerationId, ShardInfo};
+use computepool_core::{Activation, ActivationType, Fault, FaultCode, GenerationId, ShardInfo};
 
 use crate::backend::{Backend, Segment};
 use crate::child::Stepper;
 use crate::compiler::Compiler;
 use crate::forward::{BatchInput, Weights};
-use crate::kernels::attention::PAGE;
-use crate::sampling::Sampler;
-use crate::sequence::{Gathered, Output, Piece, Sequence};
+use crate::sequence::{Gathered, Piece, Sequence};
+use opening::Opening;
 
 /// At most this many single positions share a step.
 const DECODE_ROWS: usize = 256;
@@ -90,55 +91,6 @@ impl<B: Backend> Batcher<B> {
         }
     }
 
-    fn open(
-        &mut self,
-        generation: GenerationId,
-        max_len: u32,
-        prompt_len: u32,
-        request: Option<Generate>,
-    ) -> Result<bool, Fault> {
-        if self.sequences.contains_key(&generation) {
-            return Err(Fault::new(FaultCode::ProtocolViolation, "this generation is already open"));
-        }
-        if max_len == 0 || max_len > self.max_context || prompt_len > max_len {
-            return Err(Fault::new(
-                FaultCode::ContextLength,
-                format!("{max_len} tokens were asked for, this shard serves sequences of at most {}", self.max_context),
-            ));
-        }
-        let constraint = request.as_ref().and_then(|request| request.constraint.clone());
-        let output = match (&self.vocabulary, request) {
-            (Some(vocabulary), Some(request)) => Some(Output::new(&request, Sampler::of(&request, vocabulary.size)?)),
-            (Some(_), None) => {
-                return Err(Fault::new(FaultCode::ProtocolViolation, "the exit shard was not told how to sample"));
-            }
-            (None, _) => None,
-        };
-        let needed = u64::from(max_len).next_multiple_of(PAGE as u64);
-        let free = self.info.kv_tokens - self.reserved;
-        if needed > free {
-            let fault = Fault::new(
-                FaultCode::NoCapacity,
-                format!("{needed} tokens of KV are needed, {free} of {} are free", self.info.kv_tokens),
-            );
-            return Err(if needed > self.info.kv_tokens {
-                fault.hint("ask for fewer tokens, or give the shard a larger KV budget")
-            } else {
-                fault.retry_after_ms(1000).hint("try again when other requests have finished")
-            });
-        }
-        let kv = self.weights.kv(&self.backend, max_len as usize)?;
-        let mut ready = true;
-        if let (Some(vocabulary), Some(constraint)) = (&mut self.vocabulary, constraint) {
-            vocabulary.compiler.compile(generation, constraint)?;
-            ready = false;
-        }
-        self.reserved += needed;
-        self.sequences.insert(generation, Sequence::new(kv, max_len, prompt_len, needed, output));
-        self.turn.push_back(generation);
-        Ok(ready)
-    }
-
     /// Hands compiled grammars to their generations, which are open with that.
     fn take_grammars(&mut self, patience: Duration, out: &mut Vec<EngineEvent>) {
         let mut patience = patience;
@@ -158,11 +110,12 @@ impl<B: Backend> Batcher<B> {
         }
     }
 
-    fn close(&mut self, generation: GenerationId) {
-        if let Some(sequence) = self.sequences.remove(&generation) {
-            self.reserved -= sequence.reserved;
-            self.turn.retain(|other| *other != generation);
-        }
+    /// Forgets a generation and the steps queued for it; gives its room back.
+    fn close(&mut self, generation: GenerationId) -> Option<Sequence<B::Kv>> {
+        let sequence = self.sequences.remove(&generation)?;
+        self.reserved -= sequence.reserved;
+        self.turn.retain(|other| *other != generation);
+        Some(sequence)
     }
 
     fn fail(&mut self, generation: GenerationId, fault: Fault, out: &mut Vec<EngineEvent>) {
@@ -339,13 +292,8 @@ impl<B: Backend> Batcher<B> {
 impl<B: Backend> Stepper for Batcher<B> {
     fn command(&mut self, command: EngineCommand, out: &mut Vec<EngineEvent>) {
         match command {
-            EngineCommand::Open { generation, max_len, prompt_len, adopt: _, request } => {
-                match self.open(generation, max_len, prompt_len, request) {
-                    Ok(true) => out.push(EngineEvent::Opened { generation }),
-                    // Open once its grammar is compiled.
-                    Ok(false) => {}
-                    Err(fault) => out.push(EngineEvent::Failed { generation, fault }),
-                }
+            EngineCommand::Open { generation, max_len, prompt_len, adopt, request } => {
+                self.open(Opening { generation, max_len, prompt_len, adopt, request }, out);
             }
             EngineCommand::Step { generation, position, sample, input } => {
                 if let Err(fault) = self.queue(generation, position, sample, input) {
@@ -387,3 +335,6 @@ impl<B: Backend> Stepper for Batcher<B> {
         self.reserved
     }
 }
+
+#[cfg(test)]
+mod tests;

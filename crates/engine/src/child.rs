@@ -19,19 +19,22 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use computepool_core::ports::{EngineCommand, EngineEvent};
-use computepool_core::{Fault, ShardInfo, ShardSpec};
+use computepool_core::{ContentHash, Fault, ModelSpeed, ShardInfo, ShardSpec};
 
 use crate::pipe::{ChildMessage, EngineOptions, EngineStats, HostMessage, PipeError};
 use inbox::{Inbox, QUEUE};
 use outlet::Outlet;
 
-/// Loads shards.
+/// Loads shards, and times models.
 pub trait Loader {
     /// What it loads.
     type Stepper: Stepper;
 
     /// Loads one shard of the weights at `path`.
     fn load(&self, path: &Path, spec: &ShardSpec, options: &EngineOptions) -> Result<Self::Stepper, Fault>;
+
+    /// Times some layers of the weights at `path` and lets go of them.
+    fn measure(&self, path: &Path, model: ContentHash, options: &EngineOptions) -> Result<ModelSpeed, Fault>;
 
     /// The devices that this executable can compute on, on this machine. Asked by `--probe`.
     fn devices(&self) -> Vec<DeviceReport>;
@@ -93,8 +96,8 @@ pub enum ChildError {
     /// The host could not be understood, or no longer reads.
     #[error(transparent)]
     Pipe(#[from] PipeError),
-    /// The host began with something else than the shard to load.
-    #[error("the first message was not a shard to load")]
+    /// The host began with something else than a shard to load or a model to time.
+    #[error("the first message was neither a shard to load nor a model to time")]
     NotLoaded,
     /// The host asked for a second shard; it is to start a second process.
     #[error("a shard is loaded already")]
@@ -118,6 +121,11 @@ pub fn run<L: Loader>(loader: &L, input: impl Read + Send + 'static, output: imp
     let (path, spec, options) = match inbox.wait()? {
         None => return Ok(()),
         Some(HostMessage::Load { path, spec, options }) => (path, spec, options),
+        Some(HostMessage::Measure { path, model, options }) => {
+            let measured = loader.measure(&path, model, &options);
+            outlet.send(&measured.map_or_else(ChildMessage::LoadFailed, ChildMessage::Measured))?;
+            return Ok(outlet.flush()?);
+        }
         Some(_) => return Err(ChildError::NotLoaded),
     };
     let stepper = match loader.load(&path, &spec, &options) {
@@ -181,7 +189,7 @@ impl<S: Stepper, W: Write> Served<S, W> {
                 let stats = EngineStats { kv_tokens_used, ..self.memory.read() };
                 self.outlet.send(&ChildMessage::Pong { number, stats })?;
             }
-            HostMessage::Load { .. } => return Err(ChildError::AlreadyLoaded),
+            HostMessage::Load { .. } | HostMessage::Measure { .. } => return Err(ChildError::AlreadyLoaded),
         }
         Ok(())
     }

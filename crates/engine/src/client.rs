@@ -5,6 +5,8 @@
 //! frame), [`EngineEvent::Down`] says how it died, a new one is started at once with the same shard, and
 //! [`EngineEvent::Ready`] follows. Where one loss follows quickly upon another, starting again waits longer each time, and
 //! is given up in the end; a new [`Engine::load`] tries again.
+//!
+//! A model is timed by a process of its own too, while no other runs; a load that comes meanwhile calls it off.
 
 mod death;
 mod environment;
@@ -81,8 +83,8 @@ impl Engine for EngineClient {
         })
     }
 
-    fn measure(&self, _model: ContentHash) -> BoxFuture<'_, Result<ModelSpeed, Fault>> {
-        Box::pin(async { Err(Fault::new(FaultCode::Internal, "this engine cannot measure yet")) })
+    fn measure(&self, model: ContentHash) -> BoxFuture<'_, Result<ModelSpeed, Fault>> {
+        Box::pin(async move { self.ask(|reply| Request::Measure { model, reply }).await? })
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {

@@ -11,11 +11,14 @@ use crate::constraint::{ConstraintState, Grammar};
 /// Grammars that may wait to be compiled; at worst each takes most of a second, and a generation must open in time.
 const QUEUE: usize = 16;
 
+/// A constraint, and the tokens that its generation has produced already.
+type Job = (GenerationId, Constraint, Vec<u32>);
+
 type Compiled = (GenerationId, Result<ConstraintState, Fault>);
 
 /// One thread with the grammars of one model.
 pub(crate) struct Compiler {
-    jobs: SyncSender<(GenerationId, Constraint)>,
+    jobs: SyncSender<Job>,
     results: Receiver<Compiled>,
     under_way: usize,
 }
@@ -23,12 +26,12 @@ pub(crate) struct Compiler {
 impl Compiler {
     /// Starts the thread; it ends with the compiler.
     pub(crate) fn start(grammar: Arc<Grammar>) -> Result<Self, Fault> {
-        let (jobs, queue) = sync_channel::<(GenerationId, Constraint)>(QUEUE);
+        let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let (done, results) = sync_channel(QUEUE);
         let work = move || {
-            for (generation, constraint) in queue {
-                let compiled = grammar.compile(&constraint).map_err(Fault::from);
-                if done.send((generation, compiled)).is_err() {
+            for (generation, constraint, produced) in queue {
+                let compiled = grammar.compile(&constraint).and_then(|state| state.after(&produced));
+                if done.send((generation, compiled.map_err(Fault::from))).is_err() {
                     return;
                 }
             }
@@ -40,9 +43,14 @@ impl Compiler {
         Ok(Self { jobs, results, under_way: 0 })
     }
 
-    /// Hands over a constraint; its result comes out of [`Self::fetch`].
-    pub(crate) fn compile(&mut self, generation: GenerationId, constraint: Constraint) -> Result<(), Fault> {
-        self.jobs.try_send((generation, constraint)).map_err(|_| {
+    /// Hands over a constraint, to be brought past what was produced before; its result comes out of [`Self::fetch`].
+    pub(crate) fn compile(
+        &mut self,
+        generation: GenerationId,
+        constraint: Constraint,
+        produced: Vec<u32>,
+    ) -> Result<(), Fault> {
+        self.jobs.try_send((generation, constraint, produced)).map_err(|_| {
             Fault::new(FaultCode::NoCapacity, "too many grammars wait to be compiled").retry_after_ms(1000)
         })?;
         self.under_way += 1;

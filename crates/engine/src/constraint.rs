@@ -72,6 +72,20 @@ pub enum ConstraintError {
     /// The token that was chosen is not one that the grammar allows.
     #[error("token {0} is not allowed by the grammar here")]
     NotAllowed(u32),
+    /// What was produced before does not follow the grammar.
+    #[error("token {id}, number {index} of what was produced so far, is not allowed by the grammar there")]
+    NotProduced {
+        /// Its place among the tokens produced, from 0.
+        index: usize,
+        /// The token.
+        id: u32,
+    },
+    /// What was produced before is all that the grammar has room for.
+    #[error("the output was complete with token number {index} of what was produced so far")]
+    Finished {
+        /// The place of the token that completed it, from 0.
+        index: usize,
+    },
 }
 
 impl From<ConstraintError> for Fault {
@@ -80,6 +94,7 @@ impl From<ConstraintError> for Fault {
         match error {
             ConstraintError::Vocabulary(_) => Fault::new(FaultCode::UnsupportedModel, message),
             ConstraintError::NotAllowed(_) => Fault::new(FaultCode::Internal, message),
+            ConstraintError::Finished { .. } => Fault::new(FaultCode::InvalidRequest, message),
             ConstraintError::Step(_) => {
                 Fault::new(FaultCode::BadGrammar, message).hint("simplify the schema or grammar")
             }

@@ -105,6 +105,14 @@ impl Backend for Cpu {
         })
     }
 
+    fn retain(&self, mut kv: CpuKv, positions: usize, _tokens: usize) -> Result<CpuKv, Fault> {
+        // What is left of the last page is written anew before it is looked at.
+        for pages in &mut kv.layers {
+            pages.truncate(positions.div_ceil(PAGE));
+        }
+        Ok(kv)
+    }
+
     fn embed(&self, table: &Matrix, ids: &[u32], scale: f32) -> Result<CpuRows, Fault> {
         let width = table.cols();
         let mut values = vec![0.0; ids.len() * width];

@@ -163,7 +163,7 @@ impl<B: Backend> Weights<B> {
         input: BatchInput,
         segments: &mut [Segment<'_, B::Kv>],
     ) -> Result<B::Rows, Fault> {
-        let mut x = match (input, &self.embedding) {
+        let x = match (input, &self.embedding) {
             (BatchInput::Tokens(ids), Some(table)) => backend.embed(table, &ids, self.embedding_scale)?,
             (BatchInput::Hidden(values), None) => backend.upload(values, self.hidden)?,
             (BatchInput::Tokens(_), None) => {
@@ -171,6 +171,16 @@ impl<B: Backend> Weights<B> {
             }
             (BatchInput::Hidden(_), Some(_)) => return Err(wrong_input("hidden states reached the entry shard")),
         };
+        self.blocks(backend, x, segments)
+    }
+
+    /// Runs the transformer blocks alone.
+    pub(crate) fn blocks(
+        &self,
+        backend: &B,
+        mut x: B::Rows,
+        segments: &mut [Segment<'_, B::Kv>],
+    ) -> Result<B::Rows, Fault> {
         let positions: Vec<u32> = segments.iter().flat_map(|s| s.position..s.position + s.rows as u32).collect();
         for (index, layer) in self.layers.iter().enumerate() {
             x = self.layer(backend, index, layer, x, &positions, segments)?;

@@ -20,5 +20,6 @@ pub mod pipe;
 pub mod sampling;
 mod sequence;
 mod shard;
+mod speed;
 
 pub use shard::ShardLoader;

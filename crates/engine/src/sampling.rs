@@ -112,9 +112,17 @@ impl Sampler {
         })
     }
 
-    /// The sampler of a request.
+    /// The sampler of a request, which remembers what the request has produced as if it had chosen that itself.
     pub fn of(request: &Generate, vocabulary: u32) -> Result<Self, Fault> {
-        Self::new(&request.sampling, request.logprobs, &request.prompt, vocabulary)
+        let mut sampler = Self::new(&request.sampling, request.logprobs, &request.prompt, vocabulary)?;
+        for id in &request.produced {
+            if *id >= vocabulary {
+                let what = format!("token {id} cannot have been produced: the model has {vocabulary}");
+                return Err(Fault::new(FaultCode::InvalidRequest, what));
+            }
+            sampler.push(*id);
+        }
+        Ok(sampler)
     }
 
     /// Chooses the token for `position` (prompt included) from a row of raw logits, which is left changed, and

@@ -14,7 +14,7 @@ pub(crate) struct Sequence<Kv> {
     pub(crate) kv: Option<Kv>,
     /// Positions it may grow to.
     pub(crate) max_len: u32,
-    /// Positions of the prompt.
+    /// Positions that are fed before anything is sampled.
     pub(crate) prompt_len: u32,
     /// Tokens of KV reserved for it.
     pub(crate) reserved: u64,
@@ -54,6 +54,17 @@ impl<Kv> Sequence<Kv> {
     /// A fresh sequence.
     pub(crate) fn new(kv: Kv, max_len: u32, prompt_len: u32, reserved: u64, output: Option<Output>) -> Self {
         Self { kv: Some(kv), max_len, prompt_len, reserved, output, next: 0, waiting: VecDeque::new() }
+    }
+
+    /// With the positions before `first` in its KV already.
+    pub(crate) fn starting_at(mut self, first: u32) -> Self {
+        self.next = first;
+        self
+    }
+
+    /// Positions whose keys and values are there.
+    pub(crate) fn processed(&self) -> u32 {
+        self.waiting.front().map_or(self.next, |front| front.position + front.taken as u32)
     }
 
     /// Queues a step, checking that it carries on exactly where the last one ended.
@@ -134,9 +145,10 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// For a request, without a constraint.
+    /// For a request, without a constraint. What it produced before counts.
     pub(crate) fn new(request: &Generate, sampler: Sampler) -> Self {
-        Self { sampler, constraint: None, produced: 0, max_tokens: request.max_tokens, ignore_eos: request.ignore_eos }
+        let produced = request.produced.len() as u32;
+        Self { sampler, constraint: None, produced, max_tokens: request.max_tokens, ignore_eos: request.ignore_eos }
     }
 
     /// From now on only what this allows.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use computepool_core::{ActivationType, Fault, FaultCode, LayerRange, ShardInfo, ShardSpec};
+use computepool_core::{ActivationType, ContentHash, Fault, FaultCode, LayerRange, ModelSpeed, ShardInfo, ShardSpec};
 use computepool_model::text::ModelText;
 use computepool_model::weights::ModelFile;
 
@@ -16,6 +16,7 @@ use crate::constraint::{Grammar, GrammarVocabulary};
 use crate::cpu::Cpu;
 use crate::forward::{BatchInput, Weights};
 use crate::pipe::{DeviceChoice, EngineOptions};
+use crate::speed;
 
 /// Loads real shards.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +30,13 @@ impl Loader for ShardLoader {
             DeviceChoice::Cpu => Box::new(load(Cpu::new(options.threads as usize), path, spec)?),
             DeviceChoice::Cuda(ordinal) => Box::new(load(Accelerator::cuda(ordinal as usize)?, path, spec)?),
         })
+    }
+
+    fn measure(&self, path: &Path, model: ContentHash, options: &EngineOptions) -> Result<ModelSpeed, Fault> {
+        match options.device {
+            DeviceChoice::Cpu => speed::measure(&Cpu::new(options.threads as usize), path, model),
+            DeviceChoice::Cuda(ordinal) => speed::measure(&Accelerator::cuda(ordinal as usize)?, path, model),
+        }
     }
 
     fn devices(&self) -> Vec<DeviceReport> {
@@ -65,7 +73,8 @@ pub(crate) fn logits<B: Backend>(backend: &B, path: &Path, ids: &[u32], chunk: u
     Ok(all)
 }
 
-fn load<B: Backend>(backend: B, path: &Path, spec: &ShardSpec) -> Result<Batcher<B>, Fault> {
+/// Loads a shard of the model at `path` onto a device.
+pub(crate) fn load<B: Backend>(backend: B, path: &Path, spec: &ShardSpec) -> Result<Batcher<B>, Fault> {
     let file = ModelFile::open(path)?;
     let config = file.config();
     let weights = Weights::load(&backend, &file, spec.layers)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use computepool_core::ports::{Engine, EngineCommand, EngineEvent, StepInput};
 use computepool_core::{
-    Activation, ActivationType, ContentHash, Fault, FaultCode, GenerationId, LayerRange, Retry, ShardSpec,
+    Activation, ActivationType, ContentHash, Fault, FaultCode, GenerationId, LayerRange, ModelSpeed, Retry, ShardSpec,
 };
 use computepool_engine::client::{EngineClient, EngineLaunch, EnginePhase, EngineSnapshot, RestartPolicy, Timing};
 use futures::StreamExt;
@@ -321,6 +321,37 @@ async fn a_load_can_be_called_off() {
     gone.engine.stop().await;
     drop(gone.engine);
     assert_eq!(gone.events.next().await, None);
+}
+
+#[tokio::test]
+async fn models_are_timed_while_nothing_else_runs() {
+    let mut bench = Bench::with(|_, _| {});
+    let model = spec(1).model;
+    let speed = bench.engine.measure(model).await.unwrap();
+    assert_eq!(speed, ModelSpeed { model, layer_ns: 1, layer_ns_8: 2, prefill_ns: 3, head_ns: 4 });
+    let record = bench.record(|record| record.phase == EnginePhase::Idle).await;
+    assert_eq!((record.pid, record.starts, record.losses), (None, 1, 0));
+    assert_eq!(bench.engine.measure(spec(7).model).await.unwrap_err().code, FaultCode::ModelNotFound);
+    bench.script(2, "refuse");
+    let refused = bench.engine.measure(spec(2).model).await.unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (FaultCode::UnsupportedModel, "the toy refuses this file"));
+    bench.script(3, "die");
+    let died = bench.engine.measure(spec(3).model).await.unwrap_err();
+    assert!(died.code == FaultCode::EngineLost && died.message.contains("dies while loading"), "{}", died.message);
+
+    // A shard is more important than a figure.
+    bench.script(4, "slow");
+    let engine = Arc::clone(&bench.engine);
+    let measuring = tokio::spawn(async move { engine.measure(spec(4).model).await });
+    let pid = bench.record(|record| record.phase == EnginePhase::Measuring).await.pid.unwrap();
+    bench.engine.load(spec(1)).await.unwrap();
+    assert_eq!(measuring.await.unwrap().unwrap_err().code, FaultCode::Cancelled);
+    assert!(!is_running(pid));
+    let refused = bench.engine.measure(model).await.unwrap_err();
+    assert!(refused.code == FaultCode::NoCapacity && refused.message.contains("no shard"), "{}", refused.message);
+    bench.works(1).await;
+    bench.engine.stop().await;
+    bench.engine.measure(model).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::errands::engine_lost;
 use crate::generation::{Generation, RingToken};
 use crate::lane_out::Outgoing;
 use crate::plane::Plane;
-use crate::shared::lock;
+use crate::shard::Order;
 
 /// Reads events until the engine's stream ends.
 pub(crate) async fn run(plane: &Arc<Plane>) {
@@ -131,11 +131,13 @@ impl Plane {
 
     fn handle_down(&self, cause: &Fault) {
         tracing::warn!(%cause, "the engine is down");
-        let report = self.engine.down();
+        let lost = self.engine.down();
         let fault = engine_lost(cause);
         self.count(&fault);
         self.lose_generations(&fault);
-        if report && let Some(assignment) = *lock(&self.assignment) {
+        if let Some(Order { assignment, spec, .. }) = self.assigned()
+            && lost == Some(spec)
+        {
             self.outbox.say(NodeMessage::ShardDown { assignment, fault });
         }
     }
@@ -152,7 +154,9 @@ impl Plane {
     fn handle_ready(&self, info: ShardInfo) {
         tracing::info!(layers = %info.layers, "the engine is back");
         if self.engine.back(&info)
-            && let Some(assignment) = *lock(&self.assignment)
+            // While the weights of another shard are fetched, this one is no longer what was asked for.
+            && let Some(Order { assignment, spec, .. }) = self.assigned()
+            && (spec.model, spec.layers) == (info.model, info.layers)
         {
             self.outbox.say(NodeMessage::ShardReady { assignment, info });
         }

@@ -13,7 +13,8 @@ use crate::plane::Plane;
 use crate::shared::lock;
 
 pub(crate) enum Errand {
-    Open(Arc<Generation>),
+    /// Open the first. It takes over the KV of the second, which is closed by that.
+    Open(Arc<Generation>, Option<Arc<Generation>>),
     Close(Arc<Generation>),
     /// Close what an earlier node left open.
     Leftover(GenerationId),
@@ -47,7 +48,7 @@ impl Errands {
 pub(crate) async fn run(plane: &Arc<Plane>) {
     loop {
         match plane.errands.next().await {
-            Errand::Open(generation) => open(plane, &generation).await,
+            Errand::Open(generation, adopted) => open(plane, &generation, adopted.as_ref()).await,
             Errand::Close(generation) => close(plane, &generation).await,
             Errand::Leftover(generation) => {
                 let closed = plane.engine.engine().send(EngineCommand::Close { generation }).await;
@@ -59,14 +60,23 @@ pub(crate) async fn run(plane: &Arc<Plane>) {
     }
 }
 
-async fn open(plane: &Arc<Plane>, generation: &Arc<Generation>) {
-    let Some(command) = generation.take_open() else { return };
+async fn open(plane: &Arc<Plane>, generation: &Arc<Generation>, adopted: Option<&Arc<Generation>>) {
+    let Some(command) = generation.take_open() else {
+        if let Some(adopted) = adopted {
+            close(plane, adopted).await;
+        }
+        return;
+    };
     plane.engine.opening(generation.id);
     if let Err(fault) = plane.engine.engine().send(command).await {
-        plane.engine.freed(generation.id);
-        generation.kv_freed();
+        for lost in [Some(generation), adopted].into_iter().flatten() {
+            plane.engine.freed(lost.id);
+            lost.kv_freed();
+        }
         plane.fail_here(generation, engine_lost(&fault));
-        plane.settle(generation);
+        for lost in [Some(generation), adopted].into_iter().flatten() {
+            plane.settle(lost);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One generation on this node: what is expected next, what is under way, and what was done.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use computepool_core::ports::EngineCommand;
@@ -39,6 +39,7 @@ pub(crate) type Room = OwnedSemaphorePermit;
 pub(crate) struct Generation {
     pub(crate) id: GenerationId,
     pub(crate) session: Arc<Session>,
+    /// Positions that are fed before anything is sampled.
     pub(crate) prompt_len: u32,
     pub(crate) max_len: u32,
     /// Set with [`Phase::Over`].
@@ -121,6 +122,13 @@ impl Generation {
         }
     }
 
+    /// With the rows before `first` in the engine already: the next one is the first to arrive.
+    pub(crate) fn starting_at(mut self, first: u32) -> Self {
+        let progress = self.progress.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (progress.next, progress.departed) = (first, first);
+        self
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         lock(&self.progress).phase == Phase::Over
     }
@@ -178,6 +186,12 @@ impl Generation {
         drop(progress);
         self.over.cancel();
         Some(was)
+    }
+
+    /// Ends it if the engine has admitted it; its KV stays until the engine says that it is closed.
+    pub(crate) fn hand_over(&self) -> bool {
+        // What happens in between can only be its end.
+        lock(&self.progress).phase == Phase::Open && self.end() == Some(Phase::Open)
     }
 
     /// The orchestrator, or the end of the session, asks for the account.

@@ -36,6 +36,7 @@
 //! none of which waits for a neighbour. A neighbour that stops reading altogether is ended by its link (`stalled`),
 //! which fails its session.
 
+mod admission;
 mod conductor;
 mod dispatcher;
 mod errands;

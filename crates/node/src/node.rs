@@ -37,7 +37,8 @@ pub struct NodeParts {
     pub links: Arc<dyn Links>,
     /// Lanes that neighbours open; keep it to start the next node with it.
     pub lanes: Feed<IncomingLane>,
-    /// Fetches the weights of assigned shards; without it only what is on the disk can be loaded.
+    /// Asked before a shard is loaded, whether or not its weights have to be fetched: it must know what is on the disk
+    /// already. Without it the engine finds them there, or does not.
     pub weights: Option<Arc<dyn Weights>>,
     /// To the orchestrator. Closed when the node has ended.
     pub control_out: mpsc::Sender<NodeMessage>,
@@ -107,6 +108,7 @@ impl Node {
             parts.issuer,
             parts.engine,
             parts.links,
+            parts.weights,
             outbox,
             parts.options,
         ));

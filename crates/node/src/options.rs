@@ -30,6 +30,8 @@ pub struct NodeOptions {
     pub close_patience: Duration,
     /// How often expired sessions are looked for.
     pub sweep: Duration,
+    /// How often, at most, the orchestrator is told how far the weights of a shard are.
+    pub fetch_report: Duration,
 }
 
 impl Default for NodeOptions {
@@ -47,6 +49,7 @@ impl Default for NodeOptions {
             drain_patience: Duration::from_secs(30),
             close_patience: Duration::from_secs(5),
             sweep: Duration::from_millis(250),
+            fetch_report: Duration::from_millis(500),
         }
     }
 }

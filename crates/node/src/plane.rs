@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use computepool_core::control::{Assignment, NodeMessage};
-use computepool_core::ports::{Clock, Links, Signer, Verifier};
+use computepool_core::control::NodeMessage;
+use computepool_core::ports::{Clock, Links, Signer, Verifier, Weights};
 use computepool_core::{Fault, FaultCode, GenerationId, HopFrame, Lane, NodeId, SessionId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::options::NodeOptions;
 use crate::outbox::Outbox;
 use crate::recent::Recent;
 use crate::session::Session;
+use crate::shard::Order;
 use crate::shared::{SharedEngine, lock};
 use crate::snapshot::NodeSnapshot;
 
@@ -36,11 +37,12 @@ pub(crate) struct Plane {
     pub(crate) issuer: NodeId,
     pub(crate) engine: Arc<SharedEngine>,
     pub(crate) links: Arc<dyn Links>,
+    pub(crate) weights: Option<Arc<dyn Weights>>,
     pub(crate) options: NodeOptions,
     pub(crate) outbox: Outbox,
     pub(crate) errands: Errands,
     /// The shard that the orchestrator last asked for.
-    pub(crate) assignment: Mutex<Option<Assignment>>,
+    pub(crate) order: Mutex<Option<Order>>,
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
     generations: Mutex<HashMap<GenerationId, Arc<Generation>>>,
     faults: Mutex<HashMap<FaultCode, u64>>,
@@ -68,6 +70,7 @@ impl Plane {
         issuer: NodeId,
         engine: Arc<SharedEngine>,
         links: Arc<dyn Links>,
+        weights: Option<Arc<dyn Weights>>,
         outbox: Outbox,
         options: NodeOptions,
     ) -> Self {
@@ -79,10 +82,11 @@ impl Plane {
             issuer,
             engine,
             links,
+            weights,
             options,
             outbox,
             errands: Errands::default(),
-            assignment: Mutex::default(),
+            order: Mutex::default(),
             sessions: Mutex::default(),
             generations: Mutex::default(),
             faults: Mutex::default(),
@@ -95,6 +99,11 @@ impl Plane {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// What the orchestrator last asked for.
+    pub(crate) fn assigned(&self) -> Option<Order> {
+        lock(&self.order).clone()
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Option<Arc<Session>> {
@@ -215,6 +224,27 @@ impl Plane {
         }
         generation.report();
         self.settle(generation);
+    }
+
+    /// Ends the generation whose KV another one of its session takes over; its account follows, whatever comes of the
+    /// other. Closing it on the engine is up to whoever asked for it: opening the other one does so.
+    pub(crate) fn hand_over(&self, session: SessionId, id: GenerationId) -> Result<Arc<Generation>, Fault> {
+        let refuse = |what: &str| {
+            Err(Fault::new(FaultCode::WrongSession, format!("generation {id}, whose KV is wanted, {what}")))
+        };
+        let Some(generation) = self.generation(id) else {
+            self.close_unknown(id);
+            return refuse("is not open on this node");
+        };
+        if generation.session.id != session {
+            return refuse("belongs to another session");
+        }
+        if !generation.hand_over() {
+            self.close(&generation);
+            return refuse("has ended on this node");
+        }
+        generation.report();
+        Ok(generation)
     }
 
     /// Lets go of a generation that is over and has freed its KV.

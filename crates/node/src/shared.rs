@@ -103,16 +103,18 @@ impl SharedEngine {
         matches!(&*lock(&self.load), Load::Ready(spec, _) if spec == wanted)
     }
 
-    /// The engine died with everything open on it. `false` when a load is under way, which says how it ends.
-    pub(crate) fn down(&self) -> bool {
+    /// The engine died with everything open on it. What it served; `None` when a load is under way, which says how it
+    /// ends.
+    pub(crate) fn down(&self) -> Option<ShardSpec> {
         lock(&self.open).clear();
         let mut load = lock(&self.load);
         match &*load {
             Load::Ready(spec, _) | Load::Down(spec) => {
+                let spec = spec.clone();
                 *load = Load::Down(spec.clone());
-                true
+                Some(spec)
             }
-            Load::Empty | Load::Loading(_) => false,
+            Load::Empty | Load::Loading(_) => None,
         }
     }
 

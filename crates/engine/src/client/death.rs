@@ -64,6 +64,8 @@ pub(super) enum Loss {
     Silent(Duration),
     /// It took too long to load.
     SlowLoad(Duration),
+    /// It took too long to time a model.
+    SlowMeasure(Duration),
     /// It said itself that it cannot go on.
     Fatal(Fault),
     /// The shard could not be loaded.
@@ -83,6 +85,9 @@ impl Loss {
             Self::Silent(limit) => format!("the engine did not answer for {} s and was ended", limit.as_secs_f32()),
             Self::SlowLoad(limit) => {
                 format!("the engine took longer than {} s to load and was ended", limit.as_secs_f32())
+            }
+            Self::SlowMeasure(limit) => {
+                format!("the engine took longer than {} s to time a model and was ended", limit.as_secs_f32())
             }
             Self::NotStarted(error) => {
                 return Fault::new(FaultCode::EngineLost, format!("the engine could not be started: {error}"))

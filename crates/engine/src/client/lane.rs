@@ -1,13 +1,12 @@
 //! The way to one process: frames that wait to be written, bounded in number and in bytes.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use computepool_core::ports::EngineCommand;
-use computepool_core::{Fault, FaultCode, ShardSpec};
+use computepool_core::{Fault, FaultCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::pipe::{EngineOptions, HostMessage, MAX_FRAME_BYTES, encode};
+use crate::pipe::{HostMessage, MAX_FRAME_BYTES, encode};
 
 /// Frames that wait for the process; further ones make their senders wait.
 const FRAMES: usize = 64;
@@ -48,9 +47,9 @@ impl Lane {
         self.frames.send(Frame { bytes, _room: Some(room) }).await.map_err(|_| down())
     }
 
-    /// Sends the shard to load: the first frame, for which there is always room.
-    pub(super) fn load(&self, path: &Path, spec: &ShardSpec, options: EngineOptions) -> Result<(), Fault> {
-        let bytes = frame(&HostMessage::Load { path: path.to_owned(), spec: spec.clone(), options })?;
+    /// Sends what the process is started for: the first frame, for which there is always room.
+    pub(super) fn begin(&self, message: &HostMessage) -> Result<(), Fault> {
+        let bytes = frame(message)?;
         self.frames.try_send(Frame { bytes, _room: None }).map_err(|_| down())
     }
 

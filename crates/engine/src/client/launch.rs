@@ -40,6 +40,8 @@ pub struct EngineLaunch {
 pub struct Timing {
     /// Reading weights, from start to serving.
     pub load: Duration,
+    /// Timing a model, from start to end.
+    pub measure: Duration,
     /// One step, with everything before it in the queue: a process that neither answers nor says anything for as long is
     /// taken to hang.
     pub silence: Duration,
@@ -53,6 +55,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             load: Duration::from_secs(15 * 60),
+            measure: Duration::from_secs(3 * 60),
             silence: Duration::from_secs(60),
             ping: Duration::from_secs(1),
             stop: Duration::from_millis(1_500),
@@ -152,7 +155,7 @@ impl EngineLaunch {
         }
     }
 
-    /// What the process is told with its shard.
+    /// What the process is told of how to compute.
     pub(super) fn options(&self) -> EngineOptions {
         EngineOptions { threads: self.threads.max(1), device: self.device }
     }

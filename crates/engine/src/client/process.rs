@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use computepool_core::ports::EngineEvent;
-use computepool_core::{Fault, ShardInfo};
+use computepool_core::{Fault, ModelSpeed, ShardInfo};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
@@ -33,6 +33,7 @@ const REMAINS: Duration = Duration::from_secs(1);
 pub(super) enum Reply {
     Loaded(ShardInfo),
     LoadFailed(Fault),
+    Measured(ModelSpeed),
     Pong { number: u64, stats: EngineStats },
     Fatal(Fault),
     Misspoke(PipeError),
@@ -168,6 +169,7 @@ async fn read(stdout: ChildStdout, events: mpsc::Sender<EngineEvent>, replies: m
             }
             Ok(ChildMessage::Loaded(info)) => Reply::Loaded(info),
             Ok(ChildMessage::LoadFailed(fault)) => Reply::LoadFailed(fault),
+            Ok(ChildMessage::Measured(speed)) => Reply::Measured(speed),
             Ok(ChildMessage::Pong { number, stats }) => Reply::Pong { number, stats },
             Ok(ChildMessage::Fatal(fault)) => Reply::Fatal(fault),
             Err(PipeError::Closed | PipeError::Truncated) => return,

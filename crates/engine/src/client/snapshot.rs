@@ -13,6 +13,8 @@ pub enum EnginePhase {
     Idle,
     /// A process was started and is loading.
     Loading,
+    /// A process times a model.
+    Measuring,
     /// Serving.
     Ready,
     /// Lost; the next process waits for its turn.

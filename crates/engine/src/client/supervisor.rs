@@ -1,7 +1,9 @@
 //! The actor that owns the process: one state, one handler for each.
 
+use std::path::PathBuf;
+
 use computepool_core::ports::EngineEvent;
-use computepool_core::{Fault, FaultCode, ShardInfo, ShardSpec};
+use computepool_core::{ContentHash, Fault, FaultCode, ModelSpeed, ShardInfo, ShardSpec};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
@@ -10,10 +12,12 @@ use super::lane::Lane;
 use super::launch::EngineLaunch;
 use super::process::Process;
 use super::snapshot::{EnginePhase, EngineSnapshot};
+use crate::pipe::HostMessage;
 
 /// What a client asks.
 pub(super) enum Request {
     Load { spec: ShardSpec, reply: oneshot::Sender<Result<ShardInfo, Fault>> },
+    Measure { model: ContentHash, reply: oneshot::Sender<Result<ModelSpeed, Fault>> },
     Stop { reply: oneshot::Sender<()> },
 }
 
@@ -33,6 +37,8 @@ enum State {
     Idle,
     /// A shard was asked for.
     Load { spec: ShardSpec, reply: oneshot::Sender<Result<ShardInfo, Fault>> },
+    /// A model is to be timed.
+    Measure { model: ContentHash, reply: oneshot::Sender<Result<ModelSpeed, Fault>> },
     /// A process serves; `deaths` quick ones came before it.
     Serve { process: Box<Process>, spec: ShardSpec, deaths: u32 },
     /// The last process was lost, the `deaths`-th in a row.
@@ -42,8 +48,8 @@ enum State {
 }
 
 /// What came of starting a process.
-enum Attempt {
-    Ready(Box<Process>, ShardInfo),
+enum Attempt<T> {
+    Ready(T),
     Failed(Fault),
     /// Something else is wanted instead; nothing, when the client is gone.
     Interrupted(Option<Request>),
@@ -69,6 +75,7 @@ impl Supervisor {
                     self.after(request)
                 }
                 State::Load { spec, reply } => self.load(spec, reply).await,
+                State::Measure { model, reply } => self.measure(model, reply).await,
                 State::Serve { process, spec, deaths } => self.serve(process, spec, deaths).await,
                 State::Recover { spec, deaths, fault } => self.recover(spec, deaths, fault).await,
                 State::Ended => return,
@@ -80,6 +87,7 @@ impl Supervisor {
     fn after(&mut self, request: Option<Request>) -> State {
         match request {
             Some(Request::Load { spec, reply }) => State::Load { spec, reply },
+            Some(Request::Measure { model, reply }) => State::Measure { model, reply },
             Some(Request::Stop { reply }) => {
                 self.forget(EnginePhase::Idle);
                 // Whoever asked may have stopped waiting.
@@ -92,7 +100,7 @@ impl Supervisor {
 
     async fn load(&mut self, spec: ShardSpec, reply: oneshot::Sender<Result<ShardInfo, Fault>>) -> State {
         let (outcome, next) = match self.attempt(&spec).await {
-            Attempt::Ready(process, info) => {
+            Attempt::Ready((process, info)) => {
                 self.open(&process);
                 (Ok(info), State::Serve { process, spec, deaths: 0 })
             }
@@ -111,12 +119,27 @@ impl Supervisor {
         next
     }
 
+    async fn measure(&mut self, model: ContentHash, reply: oneshot::Sender<Result<ModelSpeed, Fault>>) -> State {
+        let attempt = self.time(model).await;
+        self.forget(EnginePhase::Idle);
+        let (outcome, next) = match attempt {
+            Attempt::Ready(speed) => (Ok(speed), State::Idle),
+            Attempt::Failed(fault) => (Err(fault), State::Idle),
+            Attempt::Interrupted(request) => {
+                let what = "the engine was given something else to do while it timed a model";
+                (Err(Fault::new(FaultCode::Cancelled, what)), self.after(request))
+            }
+        };
+        let _ = reply.send(outcome);
+        next
+    }
+
     async fn serve(&mut self, mut process: Box<Process>, spec: ShardSpec, deaths: u32) -> State {
         let since = Instant::now();
         let timing = self.launch.timing;
         let loss = tokio::select! {
             biased;
-            request = next(&mut self.stashed, &mut self.requests) => {
+            request = next_order(&mut self.stashed, &mut self.requests) => {
                 self.lane.send_replace(None);
                 process.end(timing.stop).await;
                 return self.after(request);
@@ -144,12 +167,12 @@ impl Supervisor {
             self.forget(EnginePhase::Waiting);
             tokio::select! {
                 biased;
-                request = next(&mut self.stashed, &mut self.requests) => return self.after(request),
+                request = next_order(&mut self.stashed, &mut self.requests) => return self.after(request),
                 () = sleep(delay) => {}
             }
         }
         match self.attempt(&spec).await {
-            Attempt::Ready(process, info) => {
+            Attempt::Ready((process, info)) => {
                 self.open(&process);
                 self.emit(EngineEvent::Ready { info }).await;
                 State::Serve { process, spec, deaths }
@@ -159,38 +182,75 @@ impl Supervisor {
         }
     }
 
-    /// Starts a process and has it load the shard.
-    async fn attempt(&mut self, spec: &ShardSpec) -> Attempt {
-        let Some(path) = (self.launch.catalogue)(&spec.model) else {
-            let message = format!("the weights {} are not on this machine", spec.model);
-            return Attempt::Failed(Fault::new(FaultCode::ModelNotFound, message));
-        };
-        let mut process = match Process::start(&self.launch, self.events.clone()) {
-            Ok(process) => Box::new(process),
-            Err(error) => return Attempt::Failed(Loss::NotStarted(error).fault(None, &LastWords::default())),
-        };
-        self.forget(EnginePhase::Loading);
+    /// Starts a process that is to work on a model.
+    fn start(&mut self, model: &ContentHash, phase: EnginePhase) -> Result<(Box<Process>, PathBuf), Fault> {
+        let path = (self.launch.catalogue)(model).ok_or_else(|| {
+            Fault::new(FaultCode::ModelNotFound, format!("the weights {model} are not on this machine"))
+        })?;
+        let process = Process::start(&self.launch, self.events.clone())
+            .map_err(|error| Loss::NotStarted(error).fault(None, &LastWords::default()))?;
+        self.forget(phase);
         self.snapshot.send_modify(|snapshot| {
             snapshot.pid = process.child.id();
             snapshot.starts += 1;
         });
+        Ok((Box::new(process), path))
+    }
+
+    /// Starts a process and has it load the shard.
+    async fn attempt(&mut self, spec: &ShardSpec) -> Attempt<(Box<Process>, ShardInfo)> {
+        let (mut process, path) = match self.start(&spec.model, EnginePhase::Loading) {
+            Ok(started) => started,
+            Err(fault) => return Attempt::Failed(fault),
+        };
         let timing = self.launch.timing;
-        if let Err(fault) = process.lane.load(&path, spec, self.launch.options()) {
+        let message = HostMessage::Load { path, spec: spec.clone(), options: self.launch.options() };
+        if let Err(fault) = process.lane.begin(&message) {
             process.end(timing.stop).await;
             return Attempt::Failed(fault);
         }
         let loss = tokio::select! {
             biased;
-            request = next(&mut self.stashed, &mut self.requests) => {
+            request = next_order(&mut self.stashed, &mut self.requests) => {
                 process.end(timing.stop).await;
                 return Attempt::Interrupted(request);
             }
             loaded = process.loaded(timing.load) => match loaded {
-                Ok(info) => return Attempt::Ready(process, info),
+                Ok(info) => return Attempt::Ready((process, info)),
                 Err(loss) => loss,
             }
         };
         Attempt::Failed(self.mourn(*process, loss).await)
+    }
+
+    /// Starts a process and has it time a model.
+    async fn time(&mut self, model: ContentHash) -> Attempt<ModelSpeed> {
+        let (mut process, path) = match self.start(&model, EnginePhase::Measuring) {
+            Ok(started) => started,
+            Err(fault) => return Attempt::Failed(fault),
+        };
+        let timing = self.launch.timing;
+        let message = HostMessage::Measure { path, model, options: self.launch.options() };
+        if let Err(fault) = process.lane.begin(&message) {
+            process.end(timing.stop).await;
+            return Attempt::Failed(fault);
+        }
+        let measured = tokio::select! {
+            biased;
+            request = next(&mut self.stashed, &mut self.requests) => Err(request),
+            measured = process.measured(timing.measure) => Ok(measured),
+        };
+        match measured {
+            Ok(Ok(speed)) => {
+                process.end(timing.stop).await;
+                Attempt::Ready(speed)
+            }
+            Ok(Err(loss)) => Attempt::Failed(self.mourn(*process, loss).await),
+            Err(request) => {
+                process.end(timing.stop).await;
+                Attempt::Interrupted(request)
+            }
+        }
     }
 
     /// Lets commands through to a process.
@@ -227,5 +287,19 @@ async fn next(stashed: &mut Option<Request>, requests: &mut mpsc::Receiver<Reque
     match stashed.take() {
         Some(request) => Some(request),
         None => requests.recv().await,
+    }
+}
+
+/// The next request, while a shard is loaded or wanted: nothing is timed beside it.
+async fn next_order(stashed: &mut Option<Request>, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+    loop {
+        match next(stashed, requests).await {
+            Some(Request::Measure { reply, .. }) => {
+                let what = "a model can be timed only while the engine holds no shard";
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(Err(Fault::new(FaultCode::NoCapacity, what).hint("stop the engine first")));
+            }
+            request => return request,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use computepool_core::ShardInfo;
+use computepool_core::{ModelSpeed, ShardInfo};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -34,6 +34,19 @@ impl Process {
             }
         };
         timeout(limit, answer).await.unwrap_or(Err(Loss::SlowLoad(limit)))
+    }
+
+    /// Waits until the model is timed.
+    pub(super) async fn measured(&mut self, limit: Duration) -> Result<ModelSpeed, Loss> {
+        let answer = async {
+            match self.replies.recv().await {
+                Some(Reply::Measured(speed)) => Ok(speed),
+                Some(Reply::LoadFailed(fault)) => Err(Loss::LoadFailed(fault)),
+                Some(reply) => Err(loss(reply)),
+                None => Err(Loss::Ended),
+            }
+        };
+        timeout(limit, answer).await.unwrap_or(Err(Loss::SlowMeasure(limit)))
     }
 
     /// Returns once the process is lost. Meanwhile it is pinged, and what it says of itself is put on record.
@@ -74,7 +87,7 @@ fn loss(reply: Reply) -> Loss {
     match reply {
         Reply::Fatal(fault) => Loss::Fatal(fault),
         Reply::Misspoke(error) => Loss::Misspoke(error.to_string()),
-        Reply::Loaded(_) | Reply::LoadFailed(_) | Reply::Pong { .. } => {
+        Reply::Loaded(_) | Reply::LoadFailed(_) | Reply::Measured(_) | Reply::Pong { .. } => {
             Loss::Misspoke("it answered what it was not asked".to_owned())
         }
     }

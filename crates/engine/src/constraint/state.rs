@@ -59,6 +59,19 @@ impl ConstraintState {
         Ok(Progress::Open)
     }
 
+    /// Goes on after tokens that were chosen elsewhere, each of which must be allowed and leave room for more.
+    pub fn after(mut self, produced: &[u32]) -> Result<Self, ConstraintError> {
+        for (index, id) in produced.iter().copied().enumerate() {
+            match self.accept(id) {
+                Ok(Progress::Open) => {}
+                Ok(Progress::Complete) => return Err(ConstraintError::Finished { index }),
+                Err(ConstraintError::NotAllowed(id)) => return Err(ConstraintError::NotProduced { index, id }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self)
+    }
+
     /// Whether the output could end here and its last token closes an object, an array or a string, so that nothing but
     /// white space could follow. (A number could still grow.)
     fn value_is_closed(&mut self, id: u32) -> Result<bool, ConstraintError> {

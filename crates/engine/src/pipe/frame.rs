@@ -12,7 +12,7 @@ use super::PipeError;
 pub const MAGIC: [u8; 4] = *b"CPEP";
 
 /// The version of frames and messages.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Bytes before the message.
 pub const HEADER_BYTES: usize = 12;

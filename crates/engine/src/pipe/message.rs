@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use computepool_core::ports::{EngineCommand, EngineEvent};
-use computepool_core::{Fault, ShardInfo, ShardSpec};
+use computepool_core::{ContentHash, Fault, ModelSpeed, ShardInfo, ShardSpec};
 use serde::{Deserialize, Serialize};
 
 /// Where an engine computes.
@@ -38,6 +38,16 @@ pub enum HostMessage {
         /// How.
         options: EngineOptions,
     },
+    /// Time this model. Sent once, first, instead of a shard to load; answered by `Measured` or `LoadFailed`, after which
+    /// the process ends.
+    Measure {
+        /// The weights: a GGUF file, or a Hugging Face folder.
+        path: PathBuf,
+        /// Their hash, for the answer.
+        model: ContentHash,
+        /// How to compute.
+        options: EngineOptions,
+    },
     /// For the shard.
     Command(EngineCommand),
     /// Answered by `Pong` with the same number, between two steps: proof that the engine still makes progress.
@@ -49,8 +59,10 @@ pub enum HostMessage {
 pub enum ChildMessage {
     /// The shard is loaded.
     Loaded(ShardInfo),
-    /// It is not; the process ends.
+    /// It is not, or it could not be timed; the process ends.
     LoadFailed(Fault),
+    /// How fast the model runs here; the process ends.
+    Measured(ModelSpeed),
     /// From the shard.
     Event(EngineEvent),
     /// The answer to a ping.

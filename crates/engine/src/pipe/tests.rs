@@ -25,6 +25,7 @@ fn messages() -> Vec<HostMessage> {
     let options = EngineOptions { threads: 3, device: DeviceChoice::Cuda(1) };
     vec![
         HostMessage::Load { path: PathBuf::from("models/ä b.gguf"), spec, options },
+        HostMessage::Measure { path: PathBuf::from("m.gguf"), model: ContentHash([1; 32]), options },
         HostMessage::Ping(u64::MAX),
         step(1, 4096),
         step(64, 576),

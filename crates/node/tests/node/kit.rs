@@ -4,6 +4,7 @@ mod cluster;
 mod engine;
 mod net;
 mod toy;
+mod weights;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +15,7 @@ pub use cluster::{Cluster, Opened, spec};
 pub use engine::FakeEngine;
 pub use net::{Frames, Net};
 pub use toy::{HIDDEN, LAYERS, MODEL, expected, hidden, rows};
+pub use weights::{FakeWeights, NEEDED};
 
 /// "Signs" with the signer's name and a checksum: enough to tell a true signature from another's or a changed text.
 pub struct Name(pub NodeId);

@@ -81,6 +81,28 @@ async fn a_drain_lets_finish_what_runs_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn a_drain_ends_as_soon_as_nothing_runs() {
+    for moved_away in [true, false] {
+        let mut cluster = Cluster::start(&["0..6"]).await;
+        let session = cluster.open_session().await;
+        let running = if moved_away { Some(cluster.begin(&session, &[1; 40], 900).await) } else { None };
+        if let Some(generation) = running {
+            cluster.some_tokens(generation, 1).await;
+        }
+        cluster.machines[0].handle.drain();
+        cluster.heard("draining", |_, message| matches!(message, NodeMessage::Draining).then_some(())).await;
+        if let Some(generation) = running {
+            // It goes on until the orchestrator has moved it.
+            cluster.some_tokens(generation, cluster.tokens_so_far(generation).len() + 50).await;
+            cluster.close_session(&session).await;
+            assert!(cluster.closed(0, generation).await.is_some());
+        }
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(2), cluster.machines[0].handle.wait()).await;
+        assert_eq!(ended.expect("nothing is waited for"), ExitReason::Shutdown);
+    }
+}
+
+#[tokio::test]
 async fn a_dismissed_node_closes_everything_and_says_so() {
     let mut cluster = Cluster::start(&["0..6"]).await;
     let session = cluster.open_session().await;

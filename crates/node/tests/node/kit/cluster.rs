@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use computepool_core::control::{CONTROL_VERSION, GenerationPart, NodeMessage, OrchestratorMessage};
-use computepool_core::ports::IncomingLane;
+use computepool_core::ports::{Adopt, IncomingLane, Weights};
 use computepool_core::{
     ActivationType, Fault, Generate, GenerationId, LayerRange, NodeId, RouteHop, RouteTicket, Sampling, Sealed,
     SessionId, SessionLimits, ShardSpec, SignedReceipt, SignedTicket,
@@ -15,7 +15,7 @@ use computepool_node::{ExitReason, Feed, Node, NodeHandle, NodeOptions, NodePart
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
-use super::{FakeEngine, HIDDEN, MODEL, Name, Names, Net, SetClock, name};
+use super::{FakeEngine, FakeWeights, HIDDEN, MODEL, Name, Names, Net, SetClock, name};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,6 +40,7 @@ pub struct Cluster {
     pub machines: Vec<Machine>,
     pub log: Log,
     options: NodeOptions,
+    weights: Option<Arc<FakeWeights>>,
     ids: AtomicU64,
     parts: Mutex<Vec<(GenerationId, Vec<usize>)>>,
 }
@@ -79,6 +80,15 @@ impl Cluster {
     }
 
     pub async fn with(layers: &[&str], adjust: impl FnOnce(&mut NodeOptions)) -> Self {
+        let cluster = Self::idle(layers, None, adjust);
+        for i in 0..cluster.machines.len() {
+            cluster.assign(i, 1, cluster.machines[i].layers).await;
+        }
+        cluster
+    }
+
+    /// Machines with nothing loaded, which get their weights from `weights`.
+    pub fn idle(layers: &[&str], weights: Option<Arc<FakeWeights>>, adjust: impl FnOnce(&mut NodeOptions)) -> Self {
         let mut options = quick();
         adjust(&mut options);
         let mut cluster = Self {
@@ -87,14 +97,12 @@ impl Cluster {
             machines: Vec::new(),
             log: Log::default(),
             options,
+            weights,
             ids: AtomicU64::new(1),
             parts: Mutex::default(),
         };
         for (i, layers) in layers.iter().enumerate() {
             cluster.add(i, layers.parse().unwrap());
-        }
-        for i in 0..cluster.machines.len() {
-            cluster.assign(i, 1, cluster.machines[i].layers).await;
         }
         cluster
     }
@@ -138,7 +146,7 @@ impl Cluster {
             lanes: lanes.clone(),
             control_out,
             control_in: futures::stream::poll_fn(move |context| orders.poll_recv(context)).boxed(),
-            weights: None,
+            weights: self.weights.clone().map(|weights| weights as Arc<dyn Weights>),
             hello: NodeMessage::Hello { version: CONTROL_VERSION, advert: advert(id) },
             options: self.options.clone(),
         });
@@ -202,6 +210,11 @@ impl Cluster {
 
     pub async fn assign(&self, i: usize, assignment: u64, layers: LayerRange) {
         self.say(i, OrchestratorMessage::Assign { assignment, spec: spec(layers), source: None }).await;
+        self.ready(i, assignment).await;
+    }
+
+    /// Waits until a shard is loaded.
+    pub async fn ready(&self, i: usize, assignment: u64) {
         self.heard(("ready", i, assignment), |who, message| match message {
             NodeMessage::ShardReady { assignment: which, .. } if who == i && *which == assignment => Some(()),
             _ => None,
@@ -297,18 +310,23 @@ impl Cluster {
 
     /// Asks every member to open a generation.
     pub async fn ask(&self, session: &Opened, prompt: &[u32], max_tokens: u32) -> GenerationId {
+        self.ask_for(session, Self::request(prompt, max_tokens), None).await
+    }
+
+    /// Asks every member to open a generation that may have been begun elsewhere.
+    pub async fn ask_for(&self, session: &Opened, request: Generate, adopt: Option<Adopt>) -> GenerationId {
         let generation = self.generation_id();
         for i in &session.members {
-            let mut request = Self::request(prompt, max_tokens);
             let layers = self.machines[*i].layers;
+            let mut told = request.clone();
             if !layers.is_entry() {
-                request.prompt.clear();
+                told.prompt.clear();
             }
             let part = GenerationPart {
-                max_len: prompt.len() as u32 + max_tokens,
-                prompt_len: prompt.len() as u32,
-                adopt: None,
-                request: (layers.is_entry() || layers.is_exit(super::LAYERS)).then_some(request),
+                max_len: request.prompt.len() as u32 + request.max_tokens,
+                prompt_len: (request.prompt.len() + request.produced.len()) as u32,
+                adopt,
+                request: (layers.is_entry() || layers.is_exit(super::LAYERS)).then_some(told),
             };
             let session = session.session;
             self.say(*i, OrchestratorMessage::OpenGeneration { session, generation, part }).await;
@@ -320,6 +338,12 @@ impl Cluster {
     /// Opens a generation on every member.
     pub async fn open(&self, session: &Opened, prompt: &[u32], max_tokens: u32) -> GenerationId {
         let generation = self.ask(session, prompt, max_tokens).await;
+        self.opened(session, generation).await;
+        generation
+    }
+
+    /// Waits until every member has opened a generation.
+    pub async fn opened(&self, session: &Opened, generation: GenerationId) {
         for i in &session.members {
             self.heard(("generation opened", i), |who, message| match message {
                 NodeMessage::GenerationOpened { generation: which } if who == *i && *which == generation => {
@@ -333,7 +357,6 @@ impl Cluster {
             .await
             .unwrap();
         }
-        generation
     }
 
     /// Opens a generation and lets its entry begin.

@@ -19,8 +19,8 @@ use super::toy::{HIDDEN, LAYERS, Memory, embed, hidden, sample, values};
 const QUEUE: usize = 4;
 
 struct Kv {
-    memory: Memory,
-    next: u32,
+    /// After each position, and before the first.
+    past: Vec<Memory>,
     max_len: u32,
     produced: u32,
     request: Option<Generate>,
@@ -39,6 +39,8 @@ pub struct FakeEngine {
     pub places: AtomicU32,
     /// Set: commands wait.
     pub held: watch::Sender<bool>,
+    /// Set: loads wait.
+    pub load_held: watch::Sender<bool>,
     /// What a real engine would call a bug of the node.
     pub complaints: Mutex<Vec<String>>,
 }
@@ -58,6 +60,7 @@ impl FakeEngine {
             loads: AtomicU32::new(0),
             places: AtomicU32::new(1000),
             held: watch::Sender::new(false),
+            load_held: watch::Sender::new(false),
             complaints: Mutex::default(),
         });
         let weak = Arc::downgrade(&engine);
@@ -69,11 +72,13 @@ impl FakeEngine {
                 }
                 let Some(engine) = weak.upgrade() else { return };
                 // A process that died takes its queue with it.
-                if life == engine.life.load(Ordering::SeqCst)
-                    && let Some(event) = engine.run(command)
-                    && engine.events.send(event).await.is_err()
-                {
-                    return;
+                if life != engine.life.load(Ordering::SeqCst) {
+                    continue;
+                }
+                for event in engine.run(command) {
+                    if engine.events.send(event).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -111,11 +116,25 @@ impl FakeEngine {
         None
     }
 
-    fn run(&self, command: EngineCommand) -> Option<EngineEvent> {
+    fn run(&self, command: EngineCommand) -> Vec<EngineEvent> {
+        let mut said = Vec::new();
+        let adopted = match &command {
+            EngineCommand::Open { adopt: Some(adopt), .. } => {
+                let old = self.kv.lock().unwrap().remove(&adopt.generation);
+                said.extend(old.is_some().then_some(EngineEvent::Closed { generation: adopt.generation }));
+                old.map(|old| old.past)
+            }
+            _ => None,
+        };
+        said.extend(self.answer(command, adopted));
+        said
+    }
+
+    fn answer(&self, command: EngineCommand, adopted: Option<Vec<Memory>>) -> Option<EngineEvent> {
         let layers = self.shard.lock().unwrap().as_ref()?.0.layers;
         let mut open = self.kv.lock().unwrap();
         match command {
-            EngineCommand::Open { generation, max_len, request, .. } => {
+            EngineCommand::Open { generation, max_len, adopt, request, .. } => {
                 if layers.is_exit(LAYERS) != request.is_some() {
                     return self.complain(format!("{generation:?}: the request belongs to the exit"));
                 }
@@ -124,7 +143,16 @@ impl FakeEngine {
                     let fault = Fault::new(FaultCode::NoCapacity, "the KV is full");
                     return Some(EngineEvent::Failed { generation, fault });
                 }
-                open.insert(generation, Kv { memory: Memory::new(layers), next: 0, max_len, produced: 0, request });
+                let mut past = adopted.unwrap_or_else(|| vec![Memory::new(layers)]);
+                if let Some(adopt) = adopt {
+                    if past.len() <= adopt.positions as usize {
+                        let fault = Fault::new(FaultCode::WrongShape, format!("{} rows are there", past.len() - 1));
+                        return Some(EngineEvent::Failed { generation, fault });
+                    }
+                    past.truncate(adopt.positions as usize + 1);
+                }
+                let produced = request.as_ref().map_or(0, |request| request.produced.len() as u32);
+                open.insert(generation, Kv { past, max_len, produced, request });
                 Some(EngineEvent::Opened { generation })
             }
             EngineCommand::Close { generation } => {
@@ -134,8 +162,8 @@ impl FakeEngine {
             EngineCommand::Step { generation, position, sample: wanted, input } => {
                 let kv = open.get_mut(&generation)?;
                 let rows = input.rows();
-                if position != kv.next || position + rows > kv.max_len {
-                    let next = kv.next;
+                let next = kv.past.len() as u32 - 1;
+                if position != next || position + rows > kv.max_len {
                     return self.complain(format!("{generation:?}: {rows} rows at {position} where {next} comes"));
                 }
                 let inputs: Vec<u32> = match input {
@@ -145,9 +173,12 @@ impl FakeEngine {
                     StepInput::Hidden(hidden) if !layers.is_entry() => values(&hidden),
                     _ => return self.complain(format!("{generation:?}: input of the wrong kind")),
                 };
-                let out: Vec<u32> =
-                    inputs.iter().zip(position..).map(|(x, at)| kv.memory.run(layers, at, *x)).collect();
-                kv.next += rows;
+                let mut out = Vec::new();
+                for (x, at) in inputs.into_iter().zip(position..) {
+                    let mut memory = kv.past.last()?.clone();
+                    out.push(memory.run(layers, at, x));
+                    kv.past.push(memory);
+                }
                 let compute_us = u64::from(rows);
                 let Some(request) = &kv.request else {
                     let hidden = hidden(&out);
@@ -169,6 +200,7 @@ impl Engine for FakeEngine {
     fn load(&self, spec: ShardSpec) -> BoxFuture<'_, Result<ShardInfo, Fault>> {
         Box::pin(async move {
             self.loads.fetch_add(1, Ordering::SeqCst);
+            self.load_held.subscribe().wait_for(|held| !held).await.unwrap();
             self.kv.lock().unwrap().clear();
             if spec.layers.end() > LAYERS {
                 return Err(Fault::new(FaultCode::BadModelFile, "the model has no such layer"));
