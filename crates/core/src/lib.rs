@@ -14,6 +14,7 @@
 
 pub mod activation;
 pub mod advert;
+pub mod allowance;
 pub mod control;
 pub mod fault;
 pub mod generate;
@@ -31,6 +32,7 @@ pub mod ticket;
 
 pub use activation::{Activation, ActivationType};
 pub use advert::{Advert, HeldModel, LinkMeasure, ModelSpeed, PathKind, Reach};
+pub use allowance::Allowance;
 pub use fault::{Fault, FaultCode, Retry};
 pub use generate::{
     AlternativeToken, Constraint, FinishReason, Generate, GenerationEvent, Sampling, TokenEvent, TokenLogprob, Usage,

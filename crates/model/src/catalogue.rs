@@ -3,12 +3,12 @@
 mod hashing;
 mod source;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use computepool_core::{ContentHash, Fault, ModelId, ModelSummary};
 
 pub use hashing::{HashCache, HashProgress, Progress, hash_model, verify};
+pub(crate) use hashing::{Stamp, hashed_files};
 pub use source::ModelSource;
 
 use crate::error::ModelError;
@@ -106,10 +106,33 @@ impl Catalogue {
         if self.by_hash(&hash).is_some() {
             return Ok(());
         }
-        let taken: HashSet<&ModelId> = self.entries.iter().map(|entry| &entry.summary.id).collect();
-        let id = if taken.contains(&id) { source::distinguished(&id, &hash)? } else { id };
+        let id = self.free_id(id, &hash)?;
         self.entries.push(CatalogueEntry { path: path.to_path_buf(), summary: file.summary(id, hash) });
         Ok(())
+    }
+
+    /// Adds a model of which perhaps only some layers are on the disk, and which is known by a verified manifest. Its
+    /// headers are read and must say what `summary` says; nothing is hashed. A model that is there already stays, and a
+    /// name that is taken is told apart as in [`scan`](Self::scan).
+    pub fn admit(&mut self, path: &Path, summary: &ModelSummary) -> Result<(), ModelError> {
+        if self.by_hash(&summary.hash).is_some() {
+            return Ok(());
+        }
+        let read = ModelFile::open(path)?.summary(summary.id.clone(), summary.hash);
+        if read != *summary {
+            let reason = format!(
+                "{} layers of {} where {} of {} were promised, or other sizes",
+                read.layer_count, read.architecture, summary.layer_count, summary.architecture
+            );
+            return Err(ModelError::NotAsDescribed { path: path.to_path_buf(), reason });
+        }
+        let id = self.free_id(summary.id.clone(), &summary.hash)?;
+        self.entries.push(CatalogueEntry { path: path.to_path_buf(), summary: ModelSummary { id, ..read } });
+        Ok(())
+    }
+
+    fn free_id(&self, id: ModelId, hash: &ContentHash) -> Result<ModelId, ModelError> {
+        if self.by_id(&id).is_some() { source::distinguished(&id, hash) } else { Ok(id) }
     }
 
     /// The models, in the order in which they were found; those named one by one come first.

@@ -182,6 +182,14 @@ pub enum ModelError {
         /// The hash it has.
         got: ContentHash,
     },
+    /// What the model's headers say is not what its manifest says.
+    #[error("{} is not the model that its manifest describes: {reason}", path.display())]
+    NotAsDescribed {
+        /// Which.
+        path: PathBuf,
+        /// In words.
+        reason: String,
+    },
     /// A text that cannot be a model's name.
     #[error("`{text}` cannot name a model: {reason}")]
     BadModelName {
@@ -220,6 +228,7 @@ impl ModelError {
             | Self::In { .. }
             | Self::FileChanged { .. }
             | Self::HashMismatch { .. }
+            | Self::NotAsDescribed { .. }
             | Self::NoSample { .. }
             | Self::Cancelled) => named,
             other => Self::In { path: path.to_path_buf(), source: Box::new(other) },
@@ -261,7 +270,9 @@ impl ModelError {
             Self::NotAModel => Some("name a .gguf file, or a Hugging Face folder with config.json and safetensors"),
             Self::NoSample { .. } => Some("run `make sample-model`"),
             Self::NoCacheFolder => Some("set HOME (or XDG_CACHE_HOME), or name the file in COMPUTEPOOL_SAMPLE_MODEL"),
-            Self::HashMismatch { .. } => Some("the file is damaged or another version: fetch it again"),
+            Self::HashMismatch { .. } | Self::NotAsDescribed { .. } => {
+                Some("the file is damaged or another version: fetch it again")
+            }
             Self::FileChanged { .. } => Some("do not write to a model file that is in use; restart the node"),
             Self::BadModelName { .. } => Some("use lower-case letters, digits, dots, dashes and underscores"),
             Self::CannotSplit { .. } => Some("use between one shard and one shard per layer"),

@@ -16,7 +16,7 @@ use crate::error::ModelError;
 use crate::extent::Blob;
 use crate::weights::Located;
 
-pub(crate) use files::weight_files;
+pub(crate) use files::{INDEX, weight_files};
 
 /// Settings beside the weights.
 pub(crate) const CONFIG: &str = "config.json";

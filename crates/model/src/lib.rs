@@ -10,6 +10,7 @@ mod extent;
 pub mod fit;
 pub mod gguf;
 pub mod hf;
+pub mod manifest;
 pub mod template;
 pub mod tensor;
 #[cfg(any(test, feature = "testkit"))]

@@ -197,6 +197,11 @@ impl ModelFile {
         self.inner.tensors.get(&name).map_or(0, Located::bytes)
     }
 
+    /// Where a tensor lies: in which of the model's files (a folder's weight files sorted by name), and its bytes there.
+    pub(crate) fn place(&self, name: TensorName) -> Option<(usize, Range<u64>)> {
+        self.inner.tensors.get(&name).map(|located| (located.blob, located.range.clone()))
+    }
+
     /// How a tensor is stored, without mapping it.
     pub fn tensor_type(&self, name: TensorName) -> Option<TensorType> {
         self.inner.tensors.get(&name).map(|located| located.kind)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use computepool_core::ContentHash;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -63,31 +64,43 @@ pub fn verify(path: &Path, expected: &ContentHash, progress: &mut Progress<'_>) 
 
 /// A file that goes into a hash, and what tells whether it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
+pub(crate) struct Stamp {
     path: PathBuf,
     len: u64,
     /// Nanoseconds since 1970.
     modified: u64,
 }
 
-fn stamp(path: PathBuf) -> Result<Stamp, ModelError> {
-    let failed = |source| ModelError::Io { path: path.clone(), source };
-    let metadata = fs::metadata(&path).map_err(failed)?;
-    let modified = metadata.modified().map_err(failed)?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let modified = modified.as_nanos().try_into().unwrap_or(u64::MAX);
-    Ok(Stamp { len: metadata.len(), modified, path })
+impl Stamp {
+    pub(crate) fn of(path: PathBuf) -> Result<Self, ModelError> {
+        let failed = |source| ModelError::Io { path: path.clone(), source };
+        let metadata = fs::metadata(&path).map_err(failed)?;
+        let modified = metadata.modified().map_err(failed)?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let modified = modified.as_nanos().try_into().unwrap_or(u64::MAX);
+        Ok(Self { len: metadata.len(), modified, path })
+    }
+
+    /// Whether it changed long enough ago for a later change to show.
+    pub(crate) fn is_settled(&self) -> bool {
+        let modified = UNIX_EPOCH + Duration::from_nanos(self.modified);
+        SystemTime::now().duration_since(modified).is_ok_and(|age| age >= SETTLED)
+    }
 }
 
-/// The files that make up a model, sorted by name.
 fn files(path: &Path) -> Result<Vec<Stamp>, ModelError> {
+    hashed_files(path)?.into_iter().map(Stamp::of).collect()
+}
+
+/// The files that go into a model's content hash, sorted by name.
+pub(crate) fn hashed_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if !path.is_dir() {
-        return Ok(vec![stamp(path.to_path_buf())?]);
+        return Ok(vec![path.to_path_buf()]);
     }
     let settings = SETTINGS.iter().map(|name| path.join(name)).filter(|path| path.is_file());
     let mut paths = hf::weight_files(path).map_err(|error| error.at(path))?;
     paths.extend(settings);
     paths.sort();
-    paths.into_iter().map(stamp).collect()
+    Ok(paths)
 }
 
 struct Work<'a, 'p, 'q> {
@@ -127,16 +140,20 @@ pub struct HashCache {
     folder: Option<PathBuf>,
 }
 
+/// What was found out about a model, and of which state of its files.
 #[derive(Serialize, Deserialize)]
-struct Remembered {
+struct Remembered<T> {
     files: Vec<Stamp>,
-    hash: String,
+    #[serde(alias = "hash")]
+    found: T,
 }
 
 /// A file changed so recently may change again within the resolution of its time stamp: its hash is not remembered.
 const SETTLED: Duration = Duration::from_secs(2);
-/// The most that is read of a remembered hash, in bytes.
-const SIDECAR_LIMIT: u64 = 1 << 20;
+/// The most that is read of what was remembered, in bytes. A manifest of 100,000 blocks has seven million.
+const SIDECAR_LIMIT: u64 = 16 << 20;
+/// What remembered hashes are called.
+const KIND: &str = "json";
 
 impl HashCache {
     /// Remembers in this folder, which is made when needed.
@@ -153,46 +170,48 @@ impl HashCache {
     pub fn hash(&self, path: &Path, progress: &mut Progress<'_>) -> Result<ContentHash, ModelError> {
         let path = &std::path::absolute(path).map_err(|source| ModelError::Io { path: path.to_path_buf(), source })?;
         let before = files(path)?;
-        if let Some(hash) = self.recall(path, &before) {
+        if let Some(hash) = self.recall(path, KIND, &before) {
             return Ok(hash);
         }
         let hash = hash_model(path, progress)?;
-        let settled = |file: &Stamp| {
-            let modified = UNIX_EPOCH + Duration::from_nanos(file.modified);
-            SystemTime::now().duration_since(modified).is_ok_and(|age| age >= SETTLED)
-        };
         // A file that changed while it was read has a hash that is already of the past.
-        if before.iter().all(settled) && files(path)? == before {
-            self.remember(path, Remembered { files: before, hash: hash.to_string() });
+        if before.iter().all(Stamp::is_settled) && files(path)? == before {
+            self.remember(path, KIND, before, &hash);
         }
         Ok(hash)
     }
 
-    fn sidecar(&self, path: &Path) -> Option<PathBuf> {
+    /// Remembers a hash that was found in another way, of files that have not changed since.
+    pub(crate) fn learn(&self, path: &Path, hash: ContentHash) -> Result<(), ModelError> {
+        self.remember(path, KIND, files(path)?, &hash);
+        Ok(())
+    }
+
+    fn sidecar(&self, path: &Path, kind: &str) -> Option<PathBuf> {
         let key = Sha256::digest(path.as_os_str().as_encoded_bytes());
-        Some(self.folder.as_ref()?.join(format!("{}.json", hex::encode(&key[..16]))))
+        Some(self.folder.as_ref()?.join(format!("{}.{kind}", hex::encode(&key[..16]))))
     }
 
-    fn recall(&self, path: &Path, files: &[Stamp]) -> Option<ContentHash> {
+    pub(crate) fn recall<T: DeserializeOwned>(&self, path: &Path, kind: &str, files: &[Stamp]) -> Option<T> {
         let mut text = Vec::new();
-        File::open(self.sidecar(path)?).ok()?.take(SIDECAR_LIMIT).read_to_end(&mut text).ok()?;
-        let remembered: Remembered = serde_json::from_slice(&text).ok()?;
-        if remembered.files == files { remembered.hash.parse().ok() } else { None }
+        File::open(self.sidecar(path, kind)?).ok()?.take(SIDECAR_LIMIT).read_to_end(&mut text).ok()?;
+        let remembered: Remembered<T> = serde_json::from_slice(&text).ok()?;
+        (remembered.files == files).then_some(remembered.found)
     }
 
-    /// Failing to remember is no failure: the hash is computed again next time.
-    fn remember(&self, path: &Path, remembered: Remembered) {
-        let (Some(folder), Some(sidecar)) = (&self.folder, self.sidecar(path)) else { return };
+    /// Failing to remember is no failure: it is found out again next time.
+    pub(crate) fn remember<T: Serialize>(&self, path: &Path, kind: &str, files: Vec<Stamp>, found: &T) {
+        let (Some(folder), Some(sidecar)) = (&self.folder, self.sidecar(path, kind)) else { return };
         let written = fs::create_dir_all(folder).and_then(|()| {
             // Written beside and moved into place, so that another process never reads half of it.
             let beside = sidecar.with_extension(format!("{}.tmp", std::process::id()));
             let mut file = File::create(&beside)?;
-            file.write_all(&serde_json::to_vec(&remembered)?)?;
+            file.write_all(&serde_json::to_vec(&Remembered { files, found })?)?;
             drop(file);
             fs::rename(&beside, &sidecar)
         });
         if let Err(error) = written {
-            tracing::warn!(path = %sidecar.display(), %error, "a model's hash could not be remembered");
+            tracing::warn!(path = %sidecar.display(), %error, "what was found out about a model could not be remembered");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::tensor::TensorType;
 use crate::weights::Located;
 
 const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// The most that is read of an index, in bytes. That of a model with 100,000 tensors has about ten million.
 const INDEX_LIMIT: u64 = 16 << 20;
 /// The most that is read of a safetensors header, in bytes.
