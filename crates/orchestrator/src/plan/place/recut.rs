@@ -34,7 +34,6 @@ pub(super) fn recut(problem: &Problem, machines: &[Machine], paths: &Paths, fiel
     let order: Vec<usize> = found.runs.iter().map(|(machine, _)| *machine).collect();
     let rows = problem.costs.chunk_rows.clamp(1, problem.costs.prompt.max(1));
     let rest = problem.costs.prompt.saturating_sub(rows);
-    let first = |part: &Part| part.fill.saturating_add(mul_div(part.narrowest, rest, rows));
     let named = |machine: usize| &machines[field.names[machine]];
     // What does not depend on the cut: steps, hops, the head, the way back; and the narrowest link.
     let (Some(&entry), Some(&exit)) = (order.first(), order.last()) else { return found.clone() };
@@ -45,9 +44,14 @@ pub(super) fn recut(problem: &Problem, machines: &[Machine], paths: &Paths, fiel
         let path = paths.between(field.names[*from], field.names[*to]);
         belt_ns(problem, limited(path, named(*from)), rows)
     };
-    let narrowest = pairs().map(link).max().unwrap_or(0);
+    let narrowest_link = pairs().map(link).max().unwrap_or(0);
+    // Where a link is the narrowest point, shares are still the better the more even they are.
+    let rank = |part: &Part| {
+        let narrowest = part.narrowest.max(narrowest_link);
+        (part.fill.saturating_add(mul_div(narrowest, rest, rows)), part.narrowest, part.token)
+    };
     let mut done = vec![vec![Vec::new(); field.layers + 1]];
-    done[0][0].push(Part { token: hops, fill: 0, narrowest, start: 0, parent: 0 });
+    done[0][0].push(Part { token: hops, fill: 0, narrowest: 0, start: 0, parent: 0 });
     // What the machines that are still to come take at least: one block each, and the others at the best rate.
     for (place, &machine) in order.iter().enumerate() {
         let after = &order[place + 1..];
@@ -72,13 +76,13 @@ pub(super) fn recut(problem: &Problem, machines: &[Machine], paths: &Paths, fiel
             }
         }
         for parts in &mut next {
-            parts.sort_by_key(|part| (first(part), part.token));
+            parts.sort_by_key(rank);
             parts.truncate(MOST_KEPT);
         }
         done.push(next);
     }
     let ends = &done[order.len()][field.layers];
-    let Some(best) = (0..ends.len()).min_by_key(|at| (first(&ends[*at]), ends[*at].token)) else {
+    let Some(best) = (0..ends.len()).min_by_key(|at| rank(&ends[*at])) else {
         return found.clone();
     };
     let cost = ends[best].token;
