@@ -83,6 +83,8 @@ fault_codes! {
     RateLimited = "rate_limited",
     /// A bug or an unforeseen state; the log has the details.
     Internal = "internal",
+    /// The orchestrator was gone while it ran.
+    Interrupted = "interrupted",
 }
 
 impl fmt::Display for FaultCode {

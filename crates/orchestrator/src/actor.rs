@@ -210,6 +210,7 @@ impl Orchestrator {
                             due.push_back(EventKind::Cancel(generation, Cancelling::Unread));
                         }
                     }
+                    Effect::Write(_) => {}
                     Effect::Stopped => self.stopped = true,
                 }
             }

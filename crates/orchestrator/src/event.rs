@@ -1,7 +1,7 @@
 //! What goes into the state machine and what comes out.
 
 use computepool_core::control::OrchestratorMessage;
-use computepool_core::ports::ControlEvent;
+use computepool_core::ports::{ControlEvent, Record};
 use computepool_core::{ClientId, Generate, GenerationEvent, GenerationId, ModelId, NodeId, SessionId};
 
 /// Something that happened, and when.
@@ -73,6 +73,8 @@ pub enum Effect {
     },
     /// Pass an event to the client of a generation. After `Ended` or `Failed` nothing follows for it.
     Tell(GenerationId, GenerationEvent),
+    /// Write down what must be found again after a restart. Comes before the effects of what it tells.
+    Write(Vec<Record>),
     /// The drain is over; the orchestrator can stop.
     Stopped,
 }

@@ -20,6 +20,9 @@ pub enum Refusal {
     /// No token is asked for.
     #[error("max_tokens is 0, at least 1 token must be asked for")]
     NoTokens,
+    /// Something is produced already.
+    #[error("the request says that tokens were produced already, which only a route that goes on may say")]
+    Produced,
     /// More alternatives than are ever reported.
     #[error("{got} log-probabilities per token are asked for, at most 20 are given")]
     Logprobs {
@@ -84,9 +87,11 @@ impl From<Refusal> for Fault {
             Refusal::Model(_) => {
                 Fault::new(FaultCode::ModelNotFound, text).hint("GET /v1/models lists what is offered")
             }
-            Refusal::EmptyPrompt | Refusal::NoTokens | Refusal::Logprobs { .. } | Refusal::TooLarge { .. } => {
-                Fault::new(FaultCode::InvalidRequest, text)
-            }
+            Refusal::EmptyPrompt
+            | Refusal::NoTokens
+            | Refusal::Produced
+            | Refusal::Logprobs { .. }
+            | Refusal::TooLarge { .. } => Fault::new(FaultCode::InvalidRequest, text),
             Refusal::Context { .. } => {
                 Fault::new(FaultCode::ContextLength, text).hint("shorten the prompt or ask for fewer tokens")
             }
@@ -119,7 +124,7 @@ pub enum RouteGap {
     NotReady {
         /// Who.
         name: String,
-        /// `loading` or `unable to serve`.
+        /// `loading`, `unable to serve` or `not answering for`.
         doing: &'static str,
         /// What.
         layers: LayerRange,
@@ -143,6 +148,12 @@ pub enum Loss {
     /// A node's link is gone.
     #[error("{who} left the network")]
     Node {
+        /// Who.
+        who: String,
+    },
+    /// A node was given other layers.
+    #[error("{who} was needed elsewhere")]
+    Moved {
         /// Who.
         who: String,
     },
@@ -210,7 +221,7 @@ impl From<Loss> for Fault {
         let text = loss.to_string();
         let again = |code| Fault::new(code, text.clone()).hint("send the request again").retry_after_ms(1_000);
         match loss {
-            Loss::Node { .. } => again(FaultCode::NodeLost),
+            Loss::Node { .. } | Loss::Moved { .. } => again(FaultCode::NodeLost),
             Loss::Shard { .. } => again(FaultCode::EngineLost),
             Loss::Given { fault, .. } => Fault { message: from_request(&fault).unwrap_or(text), ..fault },
             Loss::Violation { .. } => again(FaultCode::ProtocolViolation),
@@ -285,6 +296,19 @@ pub enum Violation {
     /// The last token asked for did not say that it is the last.
     #[error("{0} tokens came, as many as asked for, and the last did not end the generation")]
     NoFinish(u32),
+    /// A token that is not the one that came in its place before.
+    #[error("token {index} was {given}, and came again as {got}")]
+    Differs {
+        /// Which.
+        index: u32,
+        /// The id that the client was given.
+        given: u32,
+        /// The id that came.
+        got: u32,
+    },
+    /// A token that others went on from is said to be the last one.
+    #[error("token {0} is said to be the last one, and was not")]
+    EarlyFinish(u32),
     /// A token that the model does not have.
     #[error("token id {got} is not in the vocabulary of {vocabulary}")]
     Vocabulary {

@@ -100,6 +100,22 @@ pub struct Limits {
     pub stall_ms: u64,
     /// … but before the first token it gets this much longer for every prompt token that is being worked on.
     pub prefill_ms_per_token: u64,
+    /// A generation that loses its route goes on elsewhere if that can be had within this time after its last token; 0
+    /// gives it up at once.
+    pub failover_ms: u64,
+    /// A generation is given up after so many routes in a row that gave it no token.
+    pub max_legs: u32,
+    /// A node that takes part in a generation and was not heard for this long is asked whether it is there…
+    pub ping_after_ms: u64,
+    /// … and after as long as this without a word it counts as lost until it is heard again.
+    pub silent_ms: u64,
+    /// A generation that gives tokens moves to another route, where there is one, after ten times its usual time
+    /// between tokens without one, and after this at the earliest.
+    pub slow_ms: u64,
+    /// After a restart, places are kept this long for those who held them.
+    pub restore_ms: u64,
+    /// A node is asked to measure its paths at most this often.
+    pub probe_ms: u64,
     /// Nodes have this long to account for a generation that was closed.
     pub close_ms: u64,
     /// Nodes have this long to leave at the end of a drain.
@@ -128,10 +144,17 @@ impl Default for Limits {
             generation_open_ms: 15_000,
             stall_ms: 30_000,
             prefill_ms_per_token: 100,
+            failover_ms: 60_000,
+            max_legs: 8,
+            ping_after_ms: 300,
+            silent_ms: 1_000,
+            slow_ms: 2_000,
+            restore_ms: 20_000,
+            probe_ms: 30_000,
             close_ms: 2_000,
             leave_ms: 2_000,
             max_strikes: 3,
-            tick_ms: 200,
+            tick_ms: 100,
         }
     }
 }
@@ -198,6 +221,7 @@ pub(crate) fn check(pools: &[PoolSettings], limits: &Limits) -> Result<(), Setti
         Limits { client_buffer: 0, .. } => Err(SettingsError::Limit("client_buffer")),
         Limits { command_buffer: 0, .. } => Err(SettingsError::Limit("command_buffer")),
         Limits { tick_ms: 0, .. } => Err(SettingsError::Limit("tick_ms")),
+        Limits { max_legs: 0, .. } => Err(SettingsError::Limit("max_legs")),
         Limits { max_strikes: 0, .. } => Err(SettingsError::Limit("max_strikes")),
         limits if limits.ticket_ms <= limits.renew_before_ms => Err(SettingsError::Limit("renew_before_ms")),
         _ => Ok(()),

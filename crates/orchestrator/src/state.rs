@@ -5,9 +5,19 @@ mod advert;
 mod closing;
 mod deadlines;
 mod drain;
+mod failover;
 mod generation;
+mod handover;
+mod heartbeat;
+mod ids;
+mod journal;
+mod legs;
+mod pace;
 mod pool;
+mod probing;
 mod registry;
+mod replicas;
+mod routing;
 mod session;
 mod shards;
 mod snapshot;
@@ -16,13 +26,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use computepool_core::control::{Assignment, OrchestratorMessage};
-use computepool_core::ports::{ControlEvent, Signer, Verifier};
+use computepool_core::ports::{ControlEvent, Record, Signer, Verifier};
 use computepool_core::{ClientId, GenerationEvent, GenerationId, NodeId, SessionId};
 
 use crate::settings::{self, Limits, PoolSettings, SettingsError};
 use crate::{Effect, Event, EventKind};
 use drain::Drain;
 use generation::Generation;
+use journal::Remembered;
+use legs::Leg;
 use pool::Pool;
 use registry::Link;
 use session::Session;
@@ -33,14 +45,30 @@ pub struct State {
     pools: Vec<Pool>,
     links: BTreeMap<NodeId, Link>,
     sessions: BTreeMap<SessionId, Session>,
-    /// The session that takes a client's next generation in a pool.
-    current: BTreeMap<(ClientId, usize), SessionId>,
+    /// The sessions that take a client's next generations in a pool.
+    current: BTreeMap<(ClientId, usize), Vec<SessionId>>,
+    /// By the ids that their clients know.
     generations: BTreeMap<GenerationId, Generation>,
+    /// By their ids on the wire.
+    legs: BTreeMap<GenerationId, Leg>,
     /// Counts hellos, to remember their order.
     registrations: u64,
     assignments: Assignment,
     drain: Option<Drain>,
+    /// No node can be reached any more.
+    unreachable: bool,
     now_ms: u64,
+    /// When deadlines were last looked at.
+    ticked_ms: u64,
+    /// Counts milliseconds while somebody looks.
+    watch_ms: u64,
+    /// When to look next at who lacks measured paths.
+    probe_at_ms: u64,
+    failovers: u64,
+    handovers: u64,
+    remembered: Remembered,
+    /// Whether anybody keeps records.
+    journaled: bool,
     revision: u64,
     signer: Arc<dyn Signer>,
     verifier: Arc<dyn Verifier>,
@@ -57,6 +85,8 @@ pub struct Footprint {
     pub current: usize,
     /// Generations not yet accounted for.
     pub generations: usize,
+    /// Their legs: the routes that they run on, or ran on and are not accounted for.
+    pub legs: usize,
 }
 
 impl State {
@@ -78,8 +108,17 @@ impl State {
             generations: BTreeMap::new(),
             registrations: 0,
             assignments: 0,
+            legs: BTreeMap::new(),
             drain: None,
+            unreachable: false,
             now_ms: 0,
+            ticked_ms: 0,
+            watch_ms: 0,
+            probe_at_ms: 0,
+            failovers: 0,
+            handovers: 0,
+            remembered: Remembered::default(),
+            journaled: false,
             revision: 0,
             signer,
             verifier,
@@ -91,8 +130,9 @@ impl State {
         Footprint {
             links: self.links.len(),
             sessions: self.sessions.len(),
-            current: self.current.len(),
+            current: self.current.values().map(Vec::len).sum(),
             generations: self.generations.len(),
+            legs: self.legs.len(),
         }
     }
 
@@ -107,7 +147,14 @@ impl State {
 /// The same state and event always give the same effects.
 pub fn apply(state: &mut State, event: Event) -> Vec<Effect> {
     state.now_ms = state.now_ms.max(event.at_ms);
-    let mut turn = Turn { now_ms: state.now_ms, state, effects: Vec::new(), places_changed: false };
+    let mut turn = Turn {
+        now_ms: state.now_ms,
+        state,
+        effects: Vec::new(),
+        records: Vec::new(),
+        places_changed: false,
+        routes_changed: false,
+    };
     match event.kind {
         EventKind::Control(ControlEvent::Connected(node)) => turn.connected(node),
         EventKind::Control(ControlEvent::Message(node, message)) => turn.heard(&node, *message),
@@ -120,8 +167,14 @@ pub fn apply(state: &mut State, event: Event) -> Vec<Effect> {
     }
     if turn.places_changed {
         turn.fill_places();
+        turn.routes_changed = true;
+    }
+    if turn.routes_changed {
+        turn.seek();
+        turn.hand_over();
     }
     turn.advance_drain();
+    turn.write_records();
     turn.effects
 }
 
@@ -130,8 +183,11 @@ struct Turn<'a> {
     state: &'a mut State,
     now_ms: u64,
     effects: Vec<Effect>,
+    records: Vec<Record>,
     /// A node came, went or changed, so that places may have to be filled.
     places_changed: bool,
+    /// A generation looks for a route, or one may have become possible.
+    routes_changed: bool,
 }
 
 impl Turn<'_> {

@@ -1,11 +1,13 @@
-//! Whether a client's request is taken on, and in which session.
+//! Whether a client's request is taken on.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use computepool_core::control::MAX_CONTROL_BYTES;
-use computepool_core::{Constraint, Generate, GenerationEvent, SessionId};
+use computepool_core::ports::Record;
+use computepool_core::{Constraint, Generate, GenerationEvent};
 
 use super::Turn;
 use super::generation::{Generation, Phase};
-use super::session::SessionPhase;
 use crate::{Asked, Refusal};
 
 /// The most log-probability alternatives per token.
@@ -37,53 +39,46 @@ impl Turn<'_> {
         if self.state.generations.len() >= most {
             return Err(Refusal::Full { what: "generations", most });
         }
-        let session_id = self.session_for(&asked, pool)?;
-        let summary = &self.state.pools[pool].settings.summary;
+        let settings = &self.state.pools[pool].settings;
+        let (vocabulary, most) = (settings.summary.vocabulary, settings.max_generations);
+        let of_client = |it: &&Generation| it.client == asked.client && it.pool == pool;
+        let open = self.state.generations.values().filter(of_client).count();
+        if open >= most as usize {
+            return Err(Refusal::ClientBusy { open, most });
+        }
         let generation = Generation {
-            session: session_id,
-            prompt_len: asked.request.prompt.len() as u32,
-            max_tokens: asked.request.max_tokens,
-            logprobs: asked.request.logprobs,
-            vocabulary: summary.vocabulary,
-            request: Some(Box::new(asked.request)),
-            tokens: 0,
-            phase: Phase::AwaitingSession,
+            client: asked.client,
+            pool,
+            vocabulary,
+            request: Box::new(asked.request),
+            phase: Phase::Underway,
+            started: false,
+            legs: BTreeSet::new(),
+            main: None,
+            handover: None,
+            handovers: (0, 0),
+            numbers: 0,
+            session: asked.session,
+            moved_ms: self.now_ms,
+            fruitless: 0,
+            lost: false,
+            avoid: BTreeMap::new(),
+            interval: None,
+            receipts: BTreeMap::new(),
         };
         self.state.generations.insert(id, generation);
-        self.shown();
-        let Some(session) = self.state.sessions.get_mut(&session_id) else { return Ok(()) };
-        session.generations.insert(id);
-        session.used_ms = self.now_ms;
-        if matches!(session.phase, SessionPhase::Open) {
-            self.open_generation(id);
-        }
-        Ok(())
-    }
-
-    /// The client's session, or a fresh one where there is none with enough time left.
-    fn session_for(&mut self, asked: &Asked, pool: usize) -> Result<SessionId, Refusal> {
-        let key = (asked.client.clone(), pool);
-        if let Some((id, session)) =
-            self.state.current.get(&key).and_then(|id| Some((*id, self.state.sessions.get(id)?)))
-        {
-            let left = session.expires_ms.saturating_sub(self.now_ms);
-            if left >= self.state.limits.renew_before_ms {
-                let (open, most) = (session.generations.len(), self.state.pools[pool].settings.max_generations);
-                let room = open < most as usize;
-                return if room { Ok(id) } else { Err(Refusal::ClientBusy { open, most }) };
+        let session = match self.session_for(id) {
+            Ok(session) => session,
+            Err(refusal) => {
+                self.state.generations.remove(&id);
+                return Err(refusal);
             }
-            self.retire(id);
-        }
-        let most = self.state.limits.max_sessions;
-        if self.state.sessions.len() >= most {
-            let idle = self.state.sessions.iter().filter(|(_, session)| session.generations.is_empty());
-            let Some(oldest) = idle.min_by_key(|(_, session)| session.used_ms).map(|(id, _)| *id) else {
-                return Err(Refusal::Full { what: "sessions", most });
-            };
-            self.retire(oldest);
-        }
-        self.open_session(asked.session, &asked.client, pool)?;
-        Ok(asked.session)
+        };
+        let at_ms = self.now_ms;
+        self.write(|| Record::GenerationBegan { generation: id, session, at_ms });
+        self.start_leg_in(id, session);
+        self.shown();
+        Ok(())
     }
 }
 
@@ -94,6 +89,9 @@ fn check_request(request: &Generate, context: u32) -> Result<(), Refusal> {
     }
     if max_tokens == 0 {
         return Err(Refusal::NoTokens);
+    }
+    if !request.produced.is_empty() {
+        return Err(Refusal::Produced);
     }
     if prompt as u64 + u64::from(max_tokens) > u64::from(context) {
         return Err(Refusal::Context { prompt, max_tokens, context });

@@ -45,12 +45,15 @@ impl Turn<'_> {
     pub(super) fn offers(&self, advert: &Advert) -> Vec<Offered> {
         let offered = |(index, pool): (usize, &super::Pool)| {
             let settings = &pool.settings;
-            let held = advert.models.iter().find(|held| held.model == settings.summary.hash);
-            match held {
-                Some(held) => Some(Offered { pool: index, held: Some(held.layers) }),
-                None if settings.source.is_some() && advert.disk_bytes > 0 => Some(Offered { pool: index, held: None }),
-                None => None,
-            }
+            let fetches = settings.source.is_some() && advert.disk_bytes > 0;
+            let held = advert.models.iter().filter(|held| held.model == settings.summary.hash);
+            // All of it counts for most, then the longest range.
+            let widest = held.max_by_key(|held| held.layers.map_or(u32::MAX, |layers| layers.len()));
+            (widest.is_some() || fetches).then(|| Offered {
+                pool: index,
+                held: widest.map(|held| held.layers),
+                fetches,
+            })
         };
         self.state.pools.iter().enumerate().filter_map(offered).collect()
     }
@@ -72,6 +75,7 @@ impl Turn<'_> {
         node.offers = offers;
         node.advert = advert;
         node.sealed = sealed;
+        self.record_node(id);
         if matters {
             self.places_changed = true;
         }

@@ -1,52 +1,70 @@
-//! Generations while they open and run.
+//! Generations: what a client asked for, what it was given, and on which legs it runs.
+//!
+//! A generation runs as *legs*. Each leg is a generation of its own to the nodes: with an id, in a session, on a route.
+//! When one is lost, the next is told what was produced so far and goes on from there, so that the client sees one
+//! sequence: see [`failover`](super::failover). A leg through a node that leaves is followed by another before it ends:
+//! see [`handover`](super::handover).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use computepool_core::control::{GenerationPart, OrchestratorMessage};
-use computepool_core::{Fault, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent};
+use computepool_core::{
+    ClientId, Generate, GenerationEvent, GenerationId, NodeId, SessionId, SignedReceipt, TokenEvent,
+};
 
-use super::{State, Turn};
-use crate::refusal::{breaks_session, heard, is_second_hand};
+use super::Turn;
+use super::handover::Handover;
+use super::legs::LegPhase;
 use crate::{Loss, Violation};
+
+/// The most receipts kept of one generation; of one that changed its route more often, the first ones.
+const MAX_RECEIPTS: usize = 4096;
 
 /// One request on its way.
 pub(super) struct Generation {
-    pub(super) session: SessionId,
-    pub(super) prompt_len: u32,
-    pub(super) max_tokens: u32,
-    pub(super) logprobs: Option<u8>,
+    pub(super) client: ClientId,
+    pub(super) pool: usize,
     pub(super) vocabulary: u32,
-    /// Kept until the shards have been told of it. Boxed: most generations are past that.
-    pub(super) request: Option<Box<Generate>>,
-    /// Tokens passed to the client.
-    pub(super) tokens: u32,
+    /// What was asked for; `produced` are the tokens that the client was given.
+    pub(super) request: Box<Generate>,
     pub(super) phase: Phase,
+    /// Whether the client knows that it has begun.
+    pub(super) started: bool,
+    /// Legs that are not accounted for, by their ids on the wire.
+    pub(super) legs: BTreeSet<GenerationId>,
+    /// The leg that serves the client.
+    pub(super) main: Option<GenerationId>,
+    /// The legs that are to serve it next.
+    pub(super) handover: Option<Handover>,
+    /// Handovers that came to nothing, and when the next may be tried.
+    pub(super) handovers: (u32, u64),
+    /// How many legs there were.
+    pub(super) numbers: u32,
+    /// The session that was kept ready for it, from which those of later legs get their ids.
+    pub(super) session: SessionId,
+    /// When it was asked for, or was last given a token.
+    pub(super) moved_ms: u64,
+    /// Legs since then.
+    pub(super) fruitless: u32,
+    /// A leg was lost, and no token came since.
+    pub(super) lost: bool,
+    /// Who had to do with the loss of a leg, and until when others are preferred.
+    pub(super) avoid: BTreeMap<NodeId, u64>,
+    /// The usual time between two tokens, in eighths of a millisecond.
+    pub(super) interval: Option<u64>,
+    /// By leg and place.
+    pub(super) receipts: BTreeMap<(u32, usize), SignedReceipt>,
 }
 
 pub(super) enum Phase {
-    AwaitingSession,
-    Opening {
-        /// Hops that have not admitted it.
-        waiting: BTreeSet<usize>,
-        deadline_ms: u64,
-    },
-    Running {
-        /// When it began, or its last token came.
-        moved_ms: u64,
-        /// Prompt tokens that the route had to work on before this one's first token could come.
-        backlog: u64,
-    },
-    Closing {
-        /// What the client has yet to hear.
-        ending: Ending,
-        /// Hops that have not accounted for it.
-        waiting: BTreeSet<usize>,
-        receipts: BTreeMap<usize, SignedReceipt>,
-        deadline_ms: u64,
-    },
+    /// A leg is under way.
+    Underway,
+    /// None is: the last was lost like this, and the next starts as soon as it may and a route is there.
+    Seeking { loss: Loss, next_ms: u64 },
+    /// No token is to come.
+    Ending(Ending),
 }
 
-/// What the client of a closing generation is told.
+/// What the client of an ending generation is told.
 pub(super) enum Ending {
     /// Nothing more: it has been told.
     Told,
@@ -58,195 +76,109 @@ pub(super) enum Ending {
 }
 
 impl Generation {
+    /// Tokens that the client was given.
+    pub(super) fn tokens(&self) -> u32 {
+        self.request.produced.len() as u32
+    }
+
+    pub(super) fn prompt_len(&self) -> u32 {
+        self.request.prompt.len() as u32
+    }
+
     /// Whether tokens are still to come.
     pub(super) fn is_underway(&self) -> bool {
-        !matches!(self.phase, Phase::Closing { .. })
+        !matches!(self.phase, Phase::Ending(_))
     }
 
     /// Whether the client still waits for its end.
     pub(super) fn is_untold(&self) -> bool {
-        !matches!(self.phase, Phase::Closing { ending: Ending::Told, .. })
+        !matches!(self.phase, Phase::Ending(Ending::Told))
     }
 
-    /// Whether a loss would be what ends it for its client.
-    pub(super) fn is_losable(&self) -> bool {
-        !matches!(self.phase, Phase::Closing { ending: Ending::Told | Ending::Finished, .. })
-    }
-
-    fn check(&self, event: &TokenEvent) -> Result<(), Violation> {
-        let due = self.tokens;
+    /// What may be wrong with a token of a leg that has `due` to give next.
+    fn check(&self, due: u32, event: &TokenEvent) -> Result<(), Violation> {
         if event.index != due {
             return Err(Violation::TokenOrder { expected: due, got: event.index });
         }
         if event.id >= self.vocabulary {
             return Err(Violation::Vocabulary { got: event.id, vocabulary: self.vocabulary });
         }
-        if due + 1 >= self.max_tokens && event.finish.is_none() {
-            return Err(Violation::NoFinish(self.max_tokens));
+        if due + 1 >= self.request.max_tokens && event.finish.is_none() {
+            return Err(Violation::NoFinish(self.request.max_tokens));
         }
-        let (got, most) = (event.logprob.as_ref().map_or(0, |it| it.top.len()), self.logprobs.unwrap_or(0));
+        let got = event.logprob.as_ref().map_or(0, |it| it.top.len());
+        let most = self.request.logprobs.unwrap_or(0);
         if got > usize::from(most) {
             return Err(Violation::Logprobs { got, most: usize::from(most) });
         }
-        Ok(())
-    }
-}
-
-/// What the hop at `place` of `hops` is told of a request: the entry gets the prompt, the exit what it samples by, and
-/// those between neither.
-fn part(request: &Generate, place: usize, hops: usize) -> GenerationPart {
-    let (entry, exit) = (place == 0, place + 1 == hops);
-    let told = match (entry, exit) {
-        (true, _) => Some(request.clone()),
-        (false, true) => {
-            // Of the penalties, this one alone looks at the prompt.
-            let needs_prompt = request.sampling.repetition_penalty != 1.0;
-            let prompt = if needs_prompt { request.prompt.clone() } else { Vec::new() };
-            Some(Generate {
-                prompt,
-                produced: request.produced.clone(),
-                max_tokens: request.max_tokens,
-                sampling: request.sampling.clone(),
-                constraint: request.constraint.clone(),
-                logprobs: request.logprobs,
-                ignore_eos: request.ignore_eos,
-            })
+        match self.request.produced.get(due as usize) {
+            Some(&given) if given != event.id => Err(Violation::Differs { index: due, given, got: event.id }),
+            // A token that was given was not the last one.
+            Some(_) if event.finish.is_some() => Err(Violation::EarlyFinish(due)),
+            _ => Ok(()),
         }
-        (false, false) => None,
-    };
-    let prompt_len = request.prompt.len() as u32;
-    GenerationPart { max_len: prompt_len.saturating_add(request.max_tokens), prompt_len, adopt: None, request: told }
+    }
+
+    pub(super) fn keep_receipt(&mut self, leg: u32, place: usize, receipt: SignedReceipt) {
+        if self.receipts.len() < MAX_RECEIPTS {
+            self.receipts.insert((leg, place), receipt);
+        }
+    }
+
+    /// Counts the time since the last token towards what is usual: an eighth of what differs.
+    fn paced(&mut self, now_ms: u64) {
+        let took = now_ms.saturating_sub(self.moved_ms).saturating_mul(8);
+        self.interval = Some(match self.interval {
+            Some(usual) => usual - usual / 8 + took / 8,
+            None => took,
+        });
+    }
 }
 
 impl Turn<'_> {
-    /// Asks every hop to admit a generation.
-    pub(super) fn open_generation(&mut self, id: GenerationId) {
-        let deadline_ms = self.now_ms.saturating_add(self.state.limits.generation_open_ms);
-        let Some(generation) = self.state.generations.get_mut(&id) else { return };
-        let Some(session) = self.state.sessions.get(&generation.session) else { return };
-        let Some(request) = generation.request.take() else { return };
-        let hops = session.hops.len();
-        generation.phase = Phase::Opening { waiting: (0..hops).collect(), deadline_ms };
-        for (place, hop) in session.present() {
-            let part = part(&request, place, hops);
-            let message = OrchestratorMessage::OpenGeneration { session: generation.session, generation: id, part };
-            self.effects.push(crate::Effect::Send(hop.node.clone(), message));
-        }
-    }
-
-    /// Where `node` stands in the generation's route. A node that never had a place in it is disconnected.
-    pub(super) fn place_in(&mut self, node: &NodeId, id: GenerationId) -> Option<usize> {
-        let session = self.state.generations.get(&id)?.session;
-        let place = self.state.sessions.get(&session)?.place_of(node);
-        if place.is_none() {
-            self.not_its_own(node, session, "generation");
-        }
-        place
-    }
-
-    pub(super) fn generation_opened(&mut self, node: &NodeId, id: GenerationId) {
-        let Some(place) = self.place_in(node, id) else { return };
-        let Some(generation) = self.state.generations.get_mut(&id) else { return };
-        let asked = match &mut generation.phase {
-            Phase::Closing { .. } => return,
-            Phase::Opening { waiting, .. } => waiting.remove(&place),
-            Phase::AwaitingSession | Phase::Running { .. } => false,
-        };
-        if !asked {
-            return self.strike(node, &Violation::Unasked("an admitted generation"));
-        }
-        if matches!(&generation.phase, Phase::Opening { waiting, .. } if waiting.is_empty()) {
-            self.begin(id);
-        }
-    }
-
-    fn begin(&mut self, id: GenerationId) {
-        let Some(generation) = self.state.generations.get(&id) else { return };
-        let Some(session) = self.state.sessions.get(&generation.session) else { return };
-        let (pool, own) = (session.pool, u64::from(generation.prompt_len));
-        let Some(entry) = session.hops.first().map(|hop| hop.node.clone()) else { return };
-        // Prompts share the route: each has to wait for those that are worked on beside it.
-        let mut backlog = own;
-        let State { generations, sessions, .. } = &mut *self.state;
-        for (_, other) in generations.iter_mut().filter(|(other, _)| **other != id) {
-            if other.tokens > 0 || sessions.get(&other.session).is_none_or(|session| session.pool != pool) {
-                continue;
-            }
-            if let Phase::Running { backlog: others, .. } = &mut other.phase {
-                *others = others.saturating_add(own);
-                backlog = backlog.saturating_add(u64::from(other.prompt_len));
-            }
-        }
-        if let Some(generation) = generations.get_mut(&id) {
-            generation.phase = Phase::Running { moved_ms: self.now_ms, backlog };
-        }
-        self.send(&entry, OrchestratorMessage::Begin { generation: id });
-        self.tell(id, GenerationEvent::Started(id));
-    }
-
     pub(super) fn token(&mut self, node: &NodeId, id: GenerationId, mut event: TokenEvent) {
         let Some(place) = self.place_in(node, id) else { return };
-        let now_ms = self.now_ms;
-        let Some(generation) = self.state.generations.get_mut(&id) else { return };
-        let Some(session) = self.state.sessions.get(&generation.session) else { return };
+        let (now_ms, watch_ms) = (self.now_ms, self.state.watch_ms);
+        let Some(leg) = self.state.legs.get_mut(&id) else { return };
+        let Some(session) = self.state.sessions.get(&leg.session) else { return };
         if place + 1 != session.hops.len() {
             return self.expel(node, Violation::NotItsOwn("token").to_string());
         }
-        let checked = match &mut generation.phase {
+        let Some(generation) = self.state.generations.get_mut(&leg.generation) else { return };
+        let checked = match &leg.phase {
+            LegPhase::Closing { .. } if leg.finished => Err(Violation::TokenAfterFinish),
             // Told to stop, the exit may have had some on their way.
-            Phase::Closing { ending: Ending::Told | Ending::Suspected(_), .. } => return,
-            Phase::Closing { ending: Ending::Finished, .. } => Err(Violation::TokenAfterFinish),
-            Phase::AwaitingSession | Phase::Opening { .. } => Err(Violation::Unasked("a token")),
-            Phase::Running { .. } => generation.check(&event),
+            LegPhase::Closing { .. } => return,
+            LegPhase::AwaitingSession | LegPhase::Opening { .. } => Err(Violation::Unasked("a token")),
+            LegPhase::Running { .. } => generation.check(leg.due, &event),
         };
         if let Err(violation) = checked {
-            return self.fail_by(node, id, violation);
+            return self.violated(node, id, violation);
         }
-        generation.tokens += 1;
-        generation.phase = Phase::Running { moved_ms: now_ms, backlog: 0 };
-        if generation.logprobs.is_none() {
-            event.logprob = None;
+        leg.took(now_ms);
+        leg.phase = LegPhase::Running { moved_ms: now_ms, watched_ms: watch_ms, backlog: 0 };
+        leg.due += 1;
+        leg.finished = event.finish.is_some();
+        let (first, last, of) = (leg.due == leg.from + 1, leg.finished, leg.generation);
+        if event.index == generation.tokens() {
+            if generation.tokens() > 0 {
+                generation.paced(now_ms);
+            }
+            generation.request.produced.push(event.id);
+            (generation.moved_ms, generation.fruitless) = (now_ms, 0);
+            if std::mem::take(&mut generation.lost) {
+                self.state.failovers += 1;
+                self.state.revision += 1;
+            }
+            if generation.request.logprobs.is_none() {
+                event.logprob = None;
+            }
+            self.tell(of, GenerationEvent::Token(event));
         }
-        let last = event.finish.is_some();
-        self.tell(id, GenerationEvent::Token(event));
         if last {
-            self.close(id, Ending::Finished);
+            self.finish(of);
+        } else if first {
+            self.advance_handover(of, id);
         }
-    }
-
-    pub(super) fn generation_failed(&mut self, node: &NodeId, id: GenerationId, fault: Fault) {
-        let Some(place) = self.place_in(node, id) else { return };
-        let Some(generation) = self.state.generations.get(&id) else { return };
-        match generation.phase {
-            Phase::Closing { .. } => return,
-            Phase::AwaitingSession => return self.strike(node, &Violation::Unasked("a failed generation")),
-            Phase::Opening { .. } | Phase::Running { .. } => {}
-        }
-        let session = generation.session;
-        let Some(layers) = self.state.sessions.get(&session).map(|session| session.hops[place].layers) else { return };
-        let (who, fault) = (self.state.who(node, layers), heard(fault));
-        let broken = breaks_session(fault.code);
-        let second_hand = is_second_hand(fault.code);
-        let loss = Loss::Given { who, fault };
-        match second_hand {
-            true => self.suspect(id, &loss),
-            false => self.fail(id, loss),
-        }
-        if broken {
-            self.retire(session);
-        }
-    }
-
-    /// A node broke the rules of a generation: that is the end of it, and noted with the node.
-    pub(super) fn fail_by(&mut self, node: &NodeId, id: GenerationId, violation: Violation) {
-        let layers = self.place_in(node, id).and_then(|place| {
-            let session = self.state.sessions.get(&self.state.generations.get(&id)?.session)?;
-            Some(session.hops.get(place)?.layers)
-        });
-        if let Some(layers) = layers {
-            let who = self.state.who(node, layers);
-            self.fail(id, Loss::Violation { who, violation: violation.clone() });
-        }
-        self.strike(node, &violation);
     }
 }

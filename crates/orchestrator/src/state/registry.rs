@@ -1,11 +1,18 @@
 //! The nodes: who is connected, who said hello, and who had to go.
 
 use computepool_core::control::{Assignment, CONTROL_VERSION, NodeMessage, OrchestratorMessage};
-use computepool_core::ports::FetchProgress;
+use computepool_core::ports::{FetchProgress, Record};
+use computepool_core::ticket::CLOCK_SKEW_MS;
 use computepool_core::{Advert, EngineUsage, Fault, LayerRange, NodeId, Sealed, ShardInfo};
 
+use super::failover::Blame;
+use super::generation::Phase;
+use super::heartbeat::Pulse;
 use super::{State, Turn, advert};
 use crate::{Effect, Loss, Violation};
+
+/// How long a node whose shard stayed down doubles no place, in milliseconds.
+const REST_MS: u64 = 5 * 60_000;
 
 /// One node's link.
 pub(super) struct Link {
@@ -34,14 +41,21 @@ pub(super) struct Node {
     pub(super) order: u64,
     pub(super) place: Option<Place>,
     pub(super) draining: bool,
-    /// Lost its place because its shard stayed down; asked last.
-    pub(super) benched: bool,
+    /// When it lost its place because its shard stayed down; it is asked last.
+    pub(super) benched_ms: Option<u64>,
     pub(super) strikes: u32,
     /// What people should know of it beside its phase.
     pub(super) note: Option<String>,
     pub(super) usage: Option<EngineUsage>,
     /// How far the weights of its shard are, while they are fetched.
     pub(super) fetching: Option<FetchProgress>,
+    pub(super) pulse: Pulse,
+    /// It does not answer: nothing is put through it until it is heard again.
+    pub(super) suspect: bool,
+    /// How much slower it was seen to be than it says, in thousandths.
+    pub(super) slowness: u32,
+    /// When it was last asked to measure paths.
+    pub(super) probed_ms: Option<u64>,
 }
 
 /// A pool that a node can serve.
@@ -50,9 +64,21 @@ pub(super) struct Offered {
     pub(super) pool: usize,
     /// The blocks of it on the node's disk, all where none are named; absent where it has to fetch them.
     pub(super) held: Option<Option<LayerRange>>,
+    /// Whether it can fetch what it lacks.
+    pub(super) fetches: bool,
 }
 
 impl Node {
+    /// Whether it lost a place lately: others are asked first, and where none is missing it is not asked at all.
+    pub(super) fn is_resting(&self, now_ms: u64) -> bool {
+        self.benched_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < REST_MS)
+    }
+
+    /// Whether what it says of itself counts no more.
+    pub(super) fn is_outdated(&self, now_ms: u64) -> bool {
+        now_ms > self.advert.expires_ms.saturating_add(CLOCK_SKEW_MS)
+    }
+
     pub(super) fn offers(&self, pool: usize) -> bool {
         self.offers.iter().any(|offered| offered.pool == pool)
     }
@@ -117,9 +143,17 @@ impl Turn<'_> {
     }
 
     pub(super) fn links_closed(&mut self) {
+        self.state.unreachable = true;
         let nodes: Vec<NodeId> = self.state.links.keys().cloned().collect();
         for node in nodes {
             self.disconnected(&node);
+        }
+        let lost = self.state.generations.iter().filter_map(|(id, it)| match &it.phase {
+            Phase::Seeking { loss, .. } => Some((*id, loss.clone())),
+            _ => None,
+        });
+        for (id, loss) in lost.collect::<Vec<_>>() {
+            self.fail(id, loss);
         }
     }
 
@@ -129,6 +163,11 @@ impl Turn<'_> {
             self.effects.push(Effect::Disconnect { node: node.clone(), why });
             return;
         };
+        let registered = matches!(link.phase, LinkPhase::Registered(_));
+        if registered {
+            self.noticed(node);
+        }
+        let Some(link) = self.state.links.get(node) else { return };
         match (&link.phase, message) {
             (LinkPhase::Leaving, _) => {}
             (LinkPhase::Greeting, NodeMessage::Hello { version, advert }) => {
@@ -169,6 +208,7 @@ impl Turn<'_> {
     }
 
     fn register(&mut self, id: &NodeId, advert: Advert, sealed: Sealed) {
+        let (strikes, slowness) = self.recall_node(&advert).unwrap_or((0, 1000));
         let node = Node {
             offers: self.offers(&advert),
             advert,
@@ -176,16 +216,21 @@ impl Turn<'_> {
             order: self.state.registrations,
             place: None,
             draining: false,
-            benched: false,
-            strikes: 0,
+            benched_ms: None,
+            strikes,
             note: None,
             usage: None,
             fetching: None,
+            pulse: Pulse { heard_ms: self.state.watch_ms, pinged_ms: None },
+            suspect: false,
+            slowness,
+            probed_ms: None,
         };
         self.state.registrations += 1;
         if let Some(link) = self.state.links.get_mut(id) {
             link.phase = LinkPhase::Registered(Box::new(node));
         }
+        self.record_node(id);
         self.places_changed = true;
         self.shown();
     }
@@ -219,6 +264,7 @@ impl Turn<'_> {
         node.strikes += 1;
         node.note = Some(format!("broke the protocol {} times, last: {violation}", node.strikes));
         let out = node.strikes >= most;
+        self.record_node(id);
         self.shown();
         if out {
             self.expel(id, violation.to_string());
@@ -230,7 +276,7 @@ impl Turn<'_> {
         if self.state.registered(node).is_none() {
             return;
         }
-        self.vacate(node);
+        self.vacate(node, true);
         let sessions: Vec<_> = self.state.sessions_of(node).collect();
         for (session, layers) in sessions {
             let who = self.state.who(node, layers);
@@ -238,9 +284,10 @@ impl Turn<'_> {
                 session.mark_gone(node);
             }
             // In this order: once nobody waits for the node's account any more, its generations are over.
-            self.break_session(session, Loss::Node { who });
+            self.break_session(session, &Loss::Node { who }, &Blame::Node(node.clone()));
             self.hop_gone(session, node);
         }
+        self.write(|| Record::NodeLeft(node.clone()));
         self.places_changed = true;
     }
 
@@ -265,7 +312,7 @@ impl Turn<'_> {
         if std::mem::replace(&mut node.draining, true) {
             return;
         }
-        self.vacate(id);
+        self.vacate(id, false);
         self.shown();
         self.places_changed = true;
         let sessions: Vec<_> = self.state.sessions_of(id).collect();
@@ -283,11 +330,20 @@ impl Turn<'_> {
         }
     }
 
-    /// Frees the place that a node holds, if any. The node itself still knows what it serves.
-    fn vacate(&mut self, node: &NodeId) {
-        for slot in self.state.pools.iter_mut().flat_map(|pool| &mut pool.slots) {
-            if slot.node.as_ref() == Some(node) {
-                slot.node = None;
+    /// Frees the place that a node holds, if any, and keeps it in mind where it may come back. The node itself still
+    /// knows what it serves.
+    pub(super) fn vacate(&mut self, node: &NodeId, may_return: bool) {
+        let until_ms = self.now_ms.saturating_add(self.state.limits.restore_ms);
+        for pool in &mut self.state.pools {
+            for slot in &mut pool.slots {
+                let before = slot.holders.len();
+                slot.holders.retain(|holder| holder != node);
+                if slot.holders.len() < before {
+                    pool.unwritten = true;
+                    if may_return {
+                        slot.expect(node.clone(), until_ms);
+                    }
+                }
             }
         }
     }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use computepool_core::control::OrchestratorMessage;
+use computepool_core::ports::{Record, SessionRecord};
 use computepool_core::{
     ClientId, Fault, GenerationId, LayerRange, NodeId, RouteTicket, SessionId, SessionLimits, SignedTicket,
 };
 
-use super::generation::Phase;
+use super::failover::Blame;
+use super::legs::LegPhase;
+use super::routing::Chosen;
 use super::{State, Turn};
 use crate::refusal::{heard, is_second_hand};
 use crate::{Loss, Refusal, Violation};
@@ -21,9 +24,10 @@ pub(super) struct Session {
     pub(super) phase: SessionPhase,
     pub(super) expires_ms: u64,
     pub(super) used_ms: u64,
-    /// Takes no new generation and is closed when its last one has ended.
+    /// Takes no new leg and is closed when its last one has ended.
     pub(super) retired: bool,
-    pub(super) generations: BTreeSet<GenerationId>,
+    /// By their ids on the wire.
+    pub(super) legs: BTreeSet<GenerationId>,
 }
 
 pub(super) struct Hop {
@@ -63,6 +67,15 @@ impl Session {
             hop.gone = true;
         }
     }
+
+    /// The nodes at these places.
+    pub(super) fn waited_for(&self, hops: &BTreeSet<usize>) -> Vec<NodeId> {
+        hops.iter().filter_map(|hop| self.hops.get(*hop)).map(|hop| hop.node.clone()).collect()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, SessionPhase::Open)
+    }
 }
 
 impl State {
@@ -82,21 +95,26 @@ impl State {
 }
 
 impl Turn<'_> {
-    /// Opens a session on the pool's route as it is now.
-    pub(super) fn open_session(&mut self, id: SessionId, client: &ClientId, pool: usize) -> Result<(), Refusal> {
+    /// Opens a session on a route.
+    pub(super) fn open_session(
+        &mut self,
+        id: SessionId,
+        client: &ClientId,
+        pool: usize,
+        route: Chosen,
+        expires_ms: u64,
+    ) -> Result<(), Refusal> {
         let settings = &self.state.pools[pool].settings;
-        let model = settings.summary.id.clone();
-        let (route, activation) = self.state.route(pool).map_err(|gap| Refusal::NoRoute { model, gap })?;
         if self.state.sessions.contains_key(&id) {
             return Err(Refusal::Ticket("its id is already in use".into()));
         }
-        let expires_ms = self.now_ms.saturating_add(self.state.limits.ticket_ms);
+        let model = settings.summary.hash;
         let ticket = RouteTicket {
             session: id,
-            model: settings.summary.hash,
-            hops: route,
+            model,
+            hops: route.hops,
             hidden: settings.summary.hidden,
-            activation,
+            activation: route.activation,
             limits: SessionLimits {
                 max_generations: settings.max_generations,
                 max_rows: settings.max_rows,
@@ -118,14 +136,15 @@ impl Turn<'_> {
             expires_ms,
             used_ms: self.now_ms,
             retired: false,
-            generations: BTreeSet::new(),
+            legs: BTreeSet::new(),
         };
         for hop in &session.hops {
             let message = OrchestratorMessage::OpenSession { ticket: sealed.clone() };
             self.effects.push(crate::Effect::Send(hop.node.clone(), message));
         }
         self.state.sessions.insert(id, session);
-        self.state.current.insert((client.clone(), pool), id);
+        self.state.current.entry((client.clone(), pool)).or_default().push(id);
+        self.write(|| Record::Session(SessionRecord { session: id, client: client.clone(), model, expires_ms }));
         self.shown();
         Ok(())
     }
@@ -146,10 +165,10 @@ impl Turn<'_> {
         }
         session.phase = SessionPhase::Open;
         session.used_ms = self.now_ms;
-        let awaiting: Vec<GenerationId> = session.generations.iter().copied().collect();
-        for generation in awaiting {
-            if matches!(self.state.generations.get(&generation).map(|it| &it.phase), Some(Phase::AwaitingSession)) {
-                self.open_generation(generation);
+        let awaiting: Vec<GenerationId> = session.legs.iter().copied().collect();
+        for leg in awaiting {
+            if matches!(self.state.legs.get(&leg).map(|it| &it.phase), Some(LegPhase::AwaitingSession)) {
+                self.open_leg(leg);
             }
         }
     }
@@ -159,16 +178,9 @@ impl Turn<'_> {
         let Some(place) = session.place_of(node) else {
             return self.not_its_own(node, id, "session");
         };
-        let (who, second_hand) = (self.state.who(node, session.hops[place].layers), is_second_hand(fault.code));
-        let loss = Loss::Given { who, fault: heard(fault) };
-        if second_hand {
-            let generations: Vec<GenerationId> = session.generations.iter().copied().collect();
-            for generation in generations {
-                self.suspect(generation, &loss);
-            }
-            return self.retire(id);
-        }
-        self.break_session(id, loss);
+        let who = self.state.who(node, session.hops[place].layers);
+        let blame = if is_second_hand(fault.code) { Blame::Around(node.clone()) } else { Blame::Node(node.clone()) };
+        self.break_session(id, &Loss::Given { who, fault: heard(fault) }, &blame);
     }
 
     /// A node spoke of work that is not its own. Not heard if it once was; otherwise the node is disconnected.
@@ -178,16 +190,14 @@ impl Turn<'_> {
         }
     }
 
-    /// The session cannot go on: what has not finished in it fails, and nothing new is put into it.
-    pub(super) fn break_session(&mut self, id: SessionId, loss: Loss) {
-        self.retire(id);
+    /// The session cannot go on: what has not finished in it is lost, and nothing new is put into it.
+    pub(super) fn break_session(&mut self, id: SessionId, loss: &Loss, blame: &Blame) {
         let Some(session) = self.state.sessions.get(&id) else { return };
-        let generations: Vec<GenerationId> = session.generations.iter().copied().collect();
-        for generation in generations {
-            let losable = self.state.generations.get(&generation).is_some_and(|it| it.is_losable());
-            if losable {
-                self.fail(generation, loss.clone());
-            }
+        let legs: Vec<GenerationId> = session.legs.iter().copied().collect();
+        // While it has legs it is only marked, and they still know the route.
+        self.retire(id);
+        for leg in legs {
+            self.lose_leg(leg, loss, blame);
         }
     }
 
@@ -196,19 +206,23 @@ impl Turn<'_> {
         let Some(session) = self.state.sessions.get_mut(&id) else { return };
         session.retired = true;
         let key = (session.client.clone(), session.pool);
-        if self.state.current.get(&key) == Some(&id) {
-            self.state.current.remove(&key);
+        if let Some(current) = self.state.current.get_mut(&key) {
+            current.retain(|other| *other != id);
+            if current.is_empty() {
+                self.state.current.remove(&key);
+            }
         }
         self.close_if_done(id);
     }
 
     /// Closes a retired session in which nothing runs.
     pub(super) fn close_if_done(&mut self, id: SessionId) {
-        let done = |session: &Session| session.retired && session.generations.is_empty();
+        let done = |session: &Session| session.retired && session.legs.is_empty();
         if !self.state.sessions.get(&id).is_some_and(done) {
             return;
         }
         let Some(session) = self.state.sessions.remove(&id) else { return };
+        self.write(|| Record::SessionClosed(id));
         self.shown();
         let nodes: Vec<NodeId> = session.present().map(|(_, hop)| hop.node.clone()).collect();
         for node in &nodes {

@@ -3,6 +3,7 @@
 use computepool_core::control::Assignment;
 use computepool_core::{Fault, FaultCode, NodeId, ShardInfo};
 
+use super::failover::Blame;
 use super::registry::PlacePhase;
 use super::{State, Turn};
 use crate::refusal::{heard, plain};
@@ -41,7 +42,7 @@ impl Turn<'_> {
         let Some(node) = self.state.registered_mut(id) else { return };
         let Some(place) = node.place.as_mut().filter(|place| place.assignment == assignment) else {
             // Of a place that was taken away meanwhile: at least it can load again.
-            if node.place.is_none() && std::mem::take(&mut node.benched) {
+            if node.place.is_none() && node.benched_ms.take().is_some() {
                 node.note = None;
                 self.places_changed = true;
                 self.shown();
@@ -59,7 +60,7 @@ impl Turn<'_> {
         }
         let info = ShardInfo { device, kernels, ..info };
         if let Some(node) = self.state.registered_mut(id) {
-            node.benched = false;
+            node.benched_ms = None;
             node.fetching = None;
             if let Some(place) = &mut node.place {
                 // Saying the same again is not worth showing again.
@@ -70,6 +71,8 @@ impl Turn<'_> {
                 place.retries = 0;
             }
         }
+        self.places_changed = true;
+        self.routes_changed = true;
         self.shown();
     }
 
@@ -95,7 +98,8 @@ impl Turn<'_> {
         let sessions: Vec<_> = self.state.sessions_of(id).collect();
         for (session, layers) in sessions {
             let who = self.state.who(id, layers);
-            self.break_session(session, Loss::Shard { who, fault: fault.clone() });
+            let loss = Loss::Shard { who, fault: fault.clone() };
+            self.break_session(session, &loss, &Blame::Node(id.clone()));
         }
     }
 
@@ -118,17 +122,14 @@ impl Turn<'_> {
 
     /// Takes a node's place away, because its shard stayed down.
     pub(super) fn bench(&mut self, id: &NodeId) {
+        let now_ms = self.now_ms;
         let Some(node) = self.state.registered_mut(id) else { return };
         let Some(place) = node.place.take() else { return };
-        node.benched = true;
+        node.benched_ms = Some(now_ms);
         if let PlacePhase::Down { fault, .. } = place.phase {
             node.note = Some(format!("lost layers {} to a spare: {}", place.layers, fault.message));
         }
-        for slot in &mut self.state.pools[place.pool].slots {
-            if slot.node.as_ref() == Some(id) {
-                slot.node = None;
-            }
-        }
+        self.vacate(id, false);
         self.shown();
     }
 }

@@ -1,10 +1,12 @@
 //! What people are shown.
 
+use std::collections::BTreeMap;
+
 use computepool_core::NodeId;
-use computepool_core::ports::{NetworkStatus, NodeStatus, ShardPhase};
+use computepool_core::ports::{NetworkStatus, NodeStatus, PlaceStatus, PoolStatus, ShardPhase};
 
 use super::State;
-use super::pool::Pool;
+use super::pool::{Pool, Slot};
 use super::registry::{LinkPhase, Node, PlacePhase};
 
 impl State {
@@ -23,21 +25,24 @@ impl State {
             let place = node.place.as_ref().map_or((usize::MAX, 0), |place| (place.pool, place.layers.start()));
             (place, node.order)
         });
+        let loads = self.loads();
         let generations = self.generations.values().filter(|generation| generation.is_untold()).count();
         NetworkStatus {
-            nodes: nodes.into_iter().map(|(id, node)| self.node_status(id, node)).collect(),
-            sessions: self.sessions.len() as u64,
+            nodes: nodes.into_iter().map(|(id, node)| self.node_status(id, node, &loads)).collect(),
+            sessions: (self.sessions.len() + self.remembered.sessions()) as u64,
             generations: generations as u64,
-            ..NetworkStatus::default()
+            pools: (0..self.pools.len()).map(|pool| self.pool_status(pool)).collect(),
+            failovers: self.failovers,
+            handovers: self.handovers,
         }
     }
 
     /// For each pool, in the order it was given, whether a complete route serves it and new requests are taken.
     pub fn available(&self) -> Vec<bool> {
-        (0..self.pools.len()).map(|pool| self.drain.is_none() && self.route(pool).is_ok()).collect()
+        (0..self.pools.len()).map(|pool| self.drain.is_none() && self.is_served(pool).is_ok()).collect()
     }
 
-    fn node_status(&self, id: &NodeId, node: &Node) -> NodeStatus {
+    fn node_status(&self, id: &NodeId, node: &Node, loads: &BTreeMap<NodeId, u32>) -> NodeStatus {
         let (phase, reason, shard) = match &node.place {
             None => (ShardPhase::Idle, self.idle_reason(node), None),
             Some(place) => match &place.phase {
@@ -51,6 +56,7 @@ impl State {
         } else {
             (phase, reason)
         };
+        let reason = if node.suspect { format!("{reason}, but does not answer") } else { reason };
         let reason = match &node.note {
             Some(note) => format!("{reason}; {note}"),
             None => reason,
@@ -66,9 +72,30 @@ impl State {
             usage: node.usage,
             reach: node.advert.reach,
             links: node.advert.links.clone(),
-            slowness: 1000,
-            generations: 0,
+            slowness: node.slowness,
+            generations: loads.get(id).copied().unwrap_or(0).into(),
             fetching: node.fetching,
+        }
+    }
+
+    fn pool_status(&self, index: usize) -> PoolStatus {
+        let pool = &self.pools[index];
+        let is_ready = |id: &&NodeId| {
+            let place = self.registered(id).filter(|node| !node.suspect).and_then(|node| node.place.as_ref());
+            place.is_some_and(|place| matches!(place.phase, PlacePhase::Ready { .. }))
+        };
+        let place = |slot: &Slot| {
+            let (ready, loading): (Vec<&NodeId>, Vec<&NodeId>) = slot.holders.iter().partition(is_ready);
+            let coming = loading.into_iter().chain(slot.coming.iter().map(|(id, _)| id)).cloned().collect();
+            PlaceStatus { layers: slot.layers, ready: ready.into_iter().cloned().collect(), coming }
+        };
+        PoolStatus {
+            model: pool.settings.summary.id.clone(),
+            places: pool.slots.iter().map(place).collect(),
+            spares: self.redundancy(index),
+            predicted: pool.predicted,
+            measured: pool.measured,
+            advice: pool.advice.clone(),
         }
     }
 
@@ -88,11 +115,11 @@ impl State {
         if let Some(error) = offered.iter().find_map(|pool| pool.unplanned.as_ref()) {
             return format!("waiting: {error}");
         }
-        let vacant = offered.iter().flat_map(|pool| &pool.slots).any(|slot| slot.node.is_none());
+        let vacant = offered.iter().flat_map(|pool| &pool.slots).any(|slot| slot.holders.is_empty());
         match node.advert.layers {
             Some(insisted) => format!("spare: it insists on layers {insisted}, and no such place is vacant"),
             None if vacant => "spare: it has too little memory for the vacant place".to_owned(),
-            None => "spare: every place of the route is taken".to_owned(),
+            None => "spare: every place of the route has as many nodes as it may have".to_owned(),
         }
     }
 }

@@ -9,12 +9,12 @@ use computepool_core::{FaultCode, FinishReason, GenerationEvent, ModelId};
 use computepool_orchestrator::Limits;
 use futures::StreamExt;
 
-use crate::script::{client, model, node, range, request};
+use crate::script::{client, limits, model, node, range, request};
 use cluster::{Cluster, Habit};
 
 #[tokio::test]
 async fn a_generation_end_to_end() {
-    let cluster = Cluster::start(3, Habit::Generous, Limits::default()).await;
+    let cluster = Cluster::start(3, Habit::Generous, limits()).await;
     let status = cluster.handle.status();
     assert!(status.nodes.iter().all(|node| node.phase == ShardPhase::Ready));
     let (offered, _) = cluster.handle.models().remove(0);
@@ -48,7 +48,7 @@ fn token(event: &GenerationEvent) -> Option<(u32, Option<FinishReason>)> {
 
 #[tokio::test]
 async fn many_at_once_each_get_their_own_tokens() {
-    let cluster = Cluster::start(2, Habit::Generous, Limits::default()).await;
+    let cluster = Cluster::start(2, Habit::Generous, limits()).await;
     let one = |n: u32| {
         let handle = cluster.handle.clone();
         async move {
@@ -66,7 +66,7 @@ async fn many_at_once_each_get_their_own_tokens() {
 
 #[tokio::test]
 async fn what_cannot_start_is_an_error_and_not_a_stream() {
-    let cluster = Cluster::start(1, Habit::Refuse, Limits::default()).await;
+    let cluster = Cluster::start(1, Habit::Refuse, limits()).await;
     let code = |result: Result<_, computepool_core::Fault>| result.err().map(|fault| fault.code);
     let long = cluster.handle.generate(&client("ann"), &model(), request(4000, 5)).await.map(drop);
     assert_eq!(code(long), Some(FaultCode::ContextLength));
@@ -79,7 +79,7 @@ async fn what_cannot_start_is_an_error_and_not_a_stream() {
 
 #[tokio::test]
 async fn dropping_the_stream_closes_the_generation_on_every_shard() {
-    let mut cluster = Cluster::start(2, Habit::OneToken, Limits::default()).await;
+    let mut cluster = Cluster::start(2, Habit::OneToken, limits()).await;
     let mut stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
     stream.next().await;
     stream.next().await;
@@ -91,7 +91,7 @@ async fn dropping_the_stream_closes_the_generation_on_every_shard() {
 
 #[tokio::test]
 async fn dropping_the_call_before_it_starts_closes_it_too() {
-    let mut cluster = Cluster::start(1, Habit::NeverAdmit, Limits::default()).await;
+    let mut cluster = Cluster::start(1, Habit::NeverAdmit, limits()).await;
     let (by, model) = (client("ann"), model());
     let call = cluster.handle.generate(&by, &model, request(4, 5));
     tokio::select! {
@@ -104,7 +104,7 @@ async fn dropping_the_call_before_it_starts_closes_it_too() {
 
 #[tokio::test]
 async fn who_does_not_read_is_cancelled_and_others_are_not_held_up() {
-    let limits = Limits { client_buffer: 8, ..Limits::default() };
+    let limits = Limits { client_buffer: 8, ..limits() };
     let mut cluster = Cluster::start(1, Habit::Generous, limits).await;
     let lazy = cluster.handle.generate(&client("ann"), &model(), request(4, 1000)).await.unwrap();
     assert_eq!(cluster.next_closed().await, 0, "its buffer was full");
@@ -119,7 +119,7 @@ async fn who_does_not_read_is_cancelled_and_others_are_not_held_up() {
 
 #[tokio::test]
 async fn a_lost_node_fails_the_stream_and_shows_in_the_status() {
-    let cluster = Cluster::start(2, Habit::OneToken, Limits::default()).await;
+    let cluster = Cluster::start(2, Habit::OneToken, limits()).await;
     let mut stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
     stream.next().await;
     stream.next().await;
@@ -136,7 +136,7 @@ async fn a_lost_node_fails_the_stream_and_shows_in_the_status() {
 
 #[tokio::test]
 async fn without_handles_it_ends_by_itself() {
-    let cluster = Cluster::start(1, Habit::OneToken, Limits::default()).await;
+    let cluster = Cluster::start(1, Habit::OneToken, limits()).await;
     let mut stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
     stream.next().await;
     stream.next().await;

@@ -56,7 +56,7 @@ fn who_does_not_account_in_time_is_not_waited_for() {
     script.token(1, generation, 0, Some(FinishReason::Stop));
     let good = receipt(&node(0), generation, session, range("0..15"));
     script.says(0, NodeMessage::Closed { generation, receipt: Some(good.clone()) });
-    script.wait(Limits::default().close_ms - 1);
+    script.wait(limits().close_ms - 1);
     assert_eq!(script.told(), []);
     script.wait(1);
     let usage = Usage { prompt_tokens: 4, completion_tokens: 1, receipts: vec![good] };
@@ -230,7 +230,7 @@ fn a_neighbour_that_lost_its_session_is_not_believed_to_know_the_place_either() 
 
 #[test]
 fn a_loss_of_which_nobody_says_more_is_told_in_time() {
-    let limits = Limits { close_ms: 500, ..Limits::default() };
+    let limits = Limits { close_ms: 500, ..limits() };
     let mut script = Script::with(PoolSettings::new(summary(30), 2), limits);
     script.bring_up(2);
     let (generation, _) = script.running(2);
@@ -253,7 +253,7 @@ fn closing_unasked_breaks_the_generation() {
 
 #[test]
 fn a_generation_without_tokens_has_stalled_and_prompts_take_their_time() {
-    let limits = Limits { stall_ms: 1000, prefill_ms_per_token: 10, ..Limits::default() };
+    let limits = Limits { stall_ms: 1000, prefill_ms_per_token: 10, ..limits() };
     let mut script = Script::with(PoolSettings::new(summary(30), 1), limits);
     script.bring_up(1);
     let (first, _) = script.running(1);
@@ -267,7 +267,7 @@ fn a_generation_without_tokens_has_stalled_and_prompts_take_their_time() {
     let fault = script.fault();
     assert_eq!(fault.code, FaultCode::Stalled);
     assert!(fault.message.contains("2040 ms") && fault.message.contains("after 0 tokens"), "{}", fault.message);
-    assert_eq!(script.last[0], Effect::Tell(first, GenerationEvent::Failed(fault)));
+    assert!(script.last.contains(&Effect::Tell(first, GenerationEvent::Failed(fault))));
     script.wait(998);
     assert_eq!(script.told(), []);
     script.wait(1);
@@ -310,7 +310,7 @@ fn a_drain_has_a_deadline_for_generations_and_for_nodes() {
     assert_eq!(script.sent_to(is_leave), []);
     script.closed(0, generation);
     assert_eq!(script.sent_to(is_leave), [node(0)]);
-    script.wait(Limits::default().leave_ms);
+    script.wait(limits().leave_ms);
     assert!(script.disconnected().contains(&node(0)));
     assert_eq!(script.last.last(), Some(&Effect::Stopped));
     assert_eq!(script.state.footprint(), Footprint::default());

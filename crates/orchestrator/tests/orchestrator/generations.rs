@@ -136,7 +136,7 @@ fn silence_in_place_of_an_admission_has_an_end() {
         script.says(n, NodeMessage::SessionOpened { session });
     });
     script.says(0, NodeMessage::GenerationOpened { generation });
-    script.wait(Limits::default().generation_open_ms);
+    script.wait(limits().generation_open_ms);
     assert_eq!(script.fault().code, FaultCode::Stalled);
     assert!(script.fault().message.contains("layers 15..30"));
     assert_eq!(script.sent_to(is_close), [node(0), node(1)]);
@@ -202,7 +202,7 @@ fn only_the_exit_may_send_tokens() {
 #[test]
 fn a_node_that_keeps_breaking_rules_is_disconnected() {
     let mut script = Script::up(1);
-    for strike in 1..=Limits::default().max_strikes {
+    for strike in 1..=limits().max_strikes {
         let generation = script.ask("ann", request(4, 8));
         let session = script.opening_session();
         if strike == 1 {
@@ -220,7 +220,7 @@ fn a_node_that_keeps_breaking_rules_is_disconnected() {
 fn a_client_and_the_whole_have_their_bounds() {
     let mut pool = PoolSettings::new(summary(30), 1);
     pool.max_generations = 2;
-    let limits = Limits { max_generations: 3, ..Limits::default() };
+    let limits = Limits { max_generations: 3, ..limits() };
     let mut script = Script::with(pool, limits);
     script.bring_up(1);
     script.ask("ann", request(4, 8));

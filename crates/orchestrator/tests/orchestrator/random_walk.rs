@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
+use computepool_core::control::{CONTROL_VERSION, GenerationPart, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::ControlEvent;
 use computepool_core::{
     EngineUsage, Fault, FaultCode, FinishReason, GenerationEvent, GenerationId, NodeId, SessionId, ShardSpec,
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::script::*;
 
-const NODES: usize = 5;
+const NODES: usize = 7;
 const CLIENTS: usize = 4;
 
 /// One step of a walk. Small numbers are taken modulo what there is.
@@ -35,12 +35,18 @@ enum Step {
         max_tokens: u32,
     },
     Cancel(usize, bool),
-    /// The right next token of a running generation, from its exit.
-    Token {
-        generation: usize,
-        last: bool,
-    },
+    /// The right next token of a running leg, from its exit.
+    Token(usize),
+    /// Some for every leg that runs.
+    Tokens,
     Wait(u64),
+    /// Time passes, and everybody answers pings but one.
+    Pass {
+        ticks: usize,
+        silent: usize,
+    },
+    /// A node says that it leaves.
+    Leaving(usize),
     /// Anything a node could say, of anything that is or was.
     Chaos {
         node: usize,
@@ -58,11 +64,13 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (n.clone(), any::<bool>()).prop_map(|(n, insists)| Step::Hello(n, insists)),
         6 => n.clone().prop_map(Step::Answer),
         8 => Just(Step::AnswerAll),
-        6 => (0..CLIENTS, 0_usize..40, 0_u32..6)
+        6 => (0..CLIENTS, 0_usize..32, 0_u32..9)
             .prop_map(|(by, prompt, max_tokens)| Step::Ask { by, prompt, max_tokens }),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(id, unread)| Step::Cancel(id, unread)),
-        10 => (any::<usize>(), prop::bool::weighted(0.3))
-            .prop_map(|(generation, last)| Step::Token { generation, last }),
+        10 => any::<usize>().prop_map(Step::Token),
+        8 => Just(Step::Tokens),
+        3 => (1_usize..40, 0..NODES).prop_map(|(ticks, silent)| Step::Pass { ticks, silent }),
+        1 => n.clone().prop_map(Step::Leaving),
         3 => (0_u64..4000).prop_map(Step::Wait),
         1 => (0_u64..200_000).prop_map(Step::Wait),
         2 => (n, 0_usize..12, any::<usize>(), 0_u32..4)
@@ -75,11 +83,39 @@ fn step() -> impl Strategy<Value = Step> {
 struct Seen {
     started: bool,
     tokens: u32,
+    max_tokens: u32,
     ends: usize,
+}
+
+/// What has been seen of a generation on one route.
+struct OnRoute {
+    of: GenerationId,
+    session: SessionId,
+    /// The index of its first token, and of its next.
+    from: u32,
+    due: u32,
+    /// Positions that its nodes have taken, once it has given a token.
+    prompt: u32,
+    exit: Option<NodeId>,
     /// Hops that were asked to admit it, and those that have.
     asked: BTreeSet<NodeId>,
     admitted: BTreeSet<NodeId>,
     begun: bool,
+    /// Its exit was told to stop, or is gone.
+    over: bool,
+}
+
+/// The one true sequence: what every route makes of a generation, wherever it starts.
+fn truth(generation: GenerationId, index: u32, max_tokens: u32) -> TokenEvent {
+    let seed = u32::from(generation.0[0]);
+    // Some end before they must.
+    let stops = (seed * 7 + index).is_multiple_of(11);
+    let finish = match () {
+        () if index + 1 >= max_tokens => Some(FinishReason::Length),
+        () if stops => Some(FinishReason::Stop),
+        () => None,
+    };
+    TokenEvent { index, id: (seed * 31 + index * 17) % 1000, logprob: None, finish }
 }
 
 /// The other side: nodes with what they were told and have not answered, and the rules.
@@ -87,7 +123,7 @@ struct World {
     state: State,
     limits: Limits,
     now_ms: u64,
-    fresh: u64,
+    fresh: u8,
     /// Linked nodes, with messages to answer.
     linked: BTreeMap<NodeId, VecDeque<OrchestratorMessage>>,
     greeted: BTreeSet<NodeId>,
@@ -97,15 +133,21 @@ struct World {
     /// Opened at a node and not closed there.
     open_generations: BTreeSet<(NodeId, GenerationId)>,
     open_sessions: BTreeSet<(NodeId, SessionId)>,
-    exits: BTreeMap<GenerationId, NodeId>,
+    legs: BTreeMap<GenerationId, OnRoute>,
+    /// Legs whose KV another leg took over: they are over there, whoever says so first.
+    adopted: BTreeSet<(NodeId, GenerationId)>,
+    /// Legs that nodes have accounted for, which they do once.
+    accounted: BTreeSet<(NodeId, GenerationId)>,
     stopped: usize,
+    failovers: u64,
+    handovers: u64,
 }
 
 impl World {
     fn new() -> Self {
         let mut pool = PoolSettings::new(summary(30), 2);
         (pool.max_context, pool.max_generations) = (40, 4);
-        let limits = Limits { max_nodes: 4, max_sessions: 3, max_generations: 8, ..Limits::default() };
+        let limits = Limits { max_nodes: 6, max_sessions: 5, max_generations: 8, ..Limits::default() };
         let signer = Arc::new(FakeKey(NodeId::new("orchestrator").unwrap()));
         let state = State::new(vec![pool], limits.clone(), signer, Arc::new(FakeVerifier)).unwrap();
         Self {
@@ -120,8 +162,12 @@ impl World {
             sessions: Vec::new(),
             open_generations: BTreeSet::new(),
             open_sessions: BTreeSet::new(),
-            exits: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            adopted: BTreeSet::new(),
+            accounted: BTreeSet::new(),
             stopped: 0,
+            failovers: 0,
+            handovers: 0,
         }
     }
 
@@ -134,7 +180,16 @@ impl World {
         assert!(held.sessions <= self.limits.max_sessions && held.current <= held.sessions, "{held:?}");
         assert!(held.generations <= self.limits.max_generations, "{held:?}");
         let untold = self.seen.values().filter(|seen| seen.ends == 0).count();
-        assert_eq!(self.state.network().generations, untold as u64, "who waits for an end is known");
+        let network = self.state.network();
+        assert_eq!(network.generations, untold as u64, "who waits for an end is known");
+        (self.failovers, self.handovers) = (network.failovers, network.handovers);
+        let most = self.limits.max_legs as usize + 3;
+        assert!(held.legs <= held.generations * most, "{held:?}");
+        let mut placed = BTreeSet::new();
+        for node in network.pools.iter().flat_map(|pool| &pool.places).flat_map(|place| &place.ready) {
+            assert!(placed.insert(node.clone()), "{node} holds one place");
+            assert!(network.nodes.iter().any(|it| &it.node == node), "{node} is registered");
+        }
     }
 
     fn check(&mut self, effect: Effect) {
@@ -152,15 +207,19 @@ impl World {
                 assert_eq!(seen.ends, 0, "nothing follows the end");
                 match event {
                     GenerationEvent::Started(named) => {
-                        assert!(named == id && !seen.started && seen.begun, "started when begun, once");
+                        let begun = self.legs.values().any(|leg| leg.of == id && leg.begun);
+                        assert!(named == id && !seen.started && begun, "started when begun, once");
                         seen.started = true;
                     }
                     GenerationEvent::Token(event) => {
-                        assert!(seen.started && event.index == seen.tokens, "tokens in order");
+                        assert!(seen.started, "tokens after the start");
+                        assert_eq!(event, truth(id, seen.tokens, seen.max_tokens), "each token once, in order");
                         seen.tokens += 1;
                     }
                     GenerationEvent::Ended(usage) => {
                         assert_eq!(usage.completion_tokens, seen.tokens);
+                        let last = truth(id, seen.tokens - 1, seen.max_tokens);
+                        assert!(last.finish.is_some(), "never a good end for half an answer");
                         seen.ends += 1;
                     }
                     GenerationEvent::Failed(_) => seen.ends += 1,
@@ -186,24 +245,58 @@ impl World {
             OrchestratorMessage::OpenGeneration { session, generation, part } => {
                 assert!(self.open_sessions.contains(&(node.clone(), *session)), "within an open session");
                 assert!(self.open_generations.insert((node.clone(), *generation)), "opened once");
-                self.seen.get_mut(generation).expect("asked for").asked.insert(node.clone());
-                if part.request.as_ref().is_some_and(|told| told.prompt.is_empty()) {
-                    self.exits.insert(*generation, node.clone());
-                }
+                self.check_part(node, *session, *generation, part);
             }
             OrchestratorMessage::Begin { generation } => {
-                let seen = self.seen.get_mut(generation).expect("asked for");
-                assert_eq!(seen.asked, seen.admitted, "all have admitted it");
-                assert!(!std::mem::replace(&mut seen.begun, true), "begun once");
+                let leg = self.legs.get_mut(generation).expect("opened");
+                assert_eq!(leg.asked, leg.admitted, "all have admitted it");
+                assert!(!std::mem::replace(&mut leg.begun, true), "begun once");
             }
             OrchestratorMessage::CloseGeneration { generation } => {
-                let opened = self.open_generations.remove(&(node.clone(), *generation));
+                let key = (node.clone(), *generation);
+                let opened = self.open_generations.remove(&key) || self.adopted.contains(&key);
                 assert!(opened, "closed once, where it was opened");
+                self.legs.get_mut(generation).expect("opened").over = true;
             }
+            OrchestratorMessage::Ping { .. } | OrchestratorMessage::Probe { .. } => {}
             OrchestratorMessage::Leave => self.gone(node),
             OrchestratorMessage::Assign { .. } => {}
             other => panic!("unforeseen message {other:?}"),
         }
+    }
+
+    fn check_part(&mut self, node: &NodeId, session: SessionId, id: GenerationId, part: &GenerationPart) {
+        let request = part.request.as_ref();
+        if let Some(request) = request.filter(|_| !self.legs.contains_key(&id)) {
+            let mut of = [0; 16];
+            of[0] = request.prompt[0] as u8;
+            let (of, from) = (GenerationId(of), request.produced.len() as u32);
+            let (prompt, asked, admitted) = (request.prompt.len() as u32, BTreeSet::new(), BTreeSet::new());
+            let (exit, begun, over) = (None, false, false);
+            let leg = OnRoute { of, session, from, due: from, prompt, exit, asked, admitted, begun, over };
+            self.legs.insert(id, leg);
+        }
+        let leg = self.legs.get_mut(&id).expect("the entry is asked first");
+        leg.asked.insert(node.clone());
+        let seen = &self.seen[&leg.of];
+        assert_eq!((part.prompt_len, part.max_len), (leg.prompt + leg.from, leg.prompt + seen.max_tokens));
+        if let Some(request) = request {
+            assert_eq!(request.produced.len() as u32, leg.from, "entry and exit are told the same");
+            let given = |(index, id): (usize, &u32)| truth(leg.of, index as u32, seen.max_tokens).id == *id;
+            assert!(leg.from <= seen.tokens && request.produced.iter().enumerate().all(given), "what was given");
+            if request.prompt.is_empty() || part.max_len == leg.prompt + seen.max_tokens {
+                leg.exit = Some(node.clone());
+            }
+        }
+        let Some(adopt) = part.adopt else { return };
+        let (of, from) = (leg.of, leg.from);
+        let before = &self.legs[&adopt.generation];
+        assert!(before.of == of && before.session == session, "of the same generation, in the same session");
+        assert!(before.due > before.from && adopt.positions == before.prompt + before.from, "as far as it surely is");
+        assert!(before.from < from, "something is left to feed");
+        let key = (node.clone(), adopt.generation);
+        assert!(self.open_generations.remove(&key), "what is adopted is open");
+        self.adopted.insert(key);
     }
 
     /// The orchestrator expects nothing more of the node on this link.
@@ -211,6 +304,10 @@ impl World {
         self.greeted.remove(node);
         self.open_generations.retain(|(who, _)| who != node);
         self.open_sessions.retain(|(who, _)| who != node);
+        self.adopted.retain(|(who, _)| who != node);
+        for leg in self.legs.values_mut() {
+            leg.over |= leg.exit.as_ref() == Some(node);
+        }
     }
 
     fn says(&mut self, node: &NodeId, message: NodeMessage) {
@@ -219,9 +316,9 @@ impl World {
         }
         if let NodeMessage::GenerationOpened { generation } = &message
             && self.open_generations.contains(&(node.clone(), *generation))
-            && let Some(seen) = self.seen.get_mut(generation)
+            && let Some(leg) = self.legs.get_mut(generation)
         {
-            seen.admitted.insert(node.clone());
+            leg.admitted.insert(node.clone());
         }
         self.event(EventKind::Control(ControlEvent::Message(node.clone(), Box::new(message))));
     }
@@ -246,8 +343,17 @@ impl World {
                 let Ok(ticket) = ticket.open(&issuer, &FakeVerifier, self.now_ms) else { return true };
                 NodeMessage::SessionOpened { session: ticket.session }
             }
-            OrchestratorMessage::OpenGeneration { generation, .. } => NodeMessage::GenerationOpened { generation },
-            OrchestratorMessage::CloseGeneration { generation } => NodeMessage::Closed { generation, receipt: None },
+            OrchestratorMessage::OpenGeneration { generation, part, .. } => {
+                if let Some(adopt) = part.adopt {
+                    self.account(node, adopt.generation);
+                }
+                NodeMessage::GenerationOpened { generation }
+            }
+            OrchestratorMessage::CloseGeneration { generation } => {
+                self.account(node, generation);
+                return true;
+            }
+            OrchestratorMessage::Ping { nonce } => NodeMessage::Pong { nonce },
             OrchestratorMessage::Leave => {
                 self.unlink(node);
                 return true;
@@ -256,6 +362,28 @@ impl World {
         };
         self.says(node, answer);
         true
+    }
+
+    fn account(&mut self, node: &NodeId, generation: GenerationId) {
+        if self.accounted.insert((node.clone(), generation)) {
+            self.says(node, NodeMessage::Closed { generation, receipt: None });
+        }
+    }
+
+    /// The right next token of a leg that runs.
+    fn give(&mut self, pick: usize) {
+        let running: Vec<GenerationId> =
+            self.legs.iter().filter(|(_, it)| it.begun && !it.over).map(|(id, _)| *id).collect();
+        if running.is_empty() {
+            return;
+        }
+        let id = running[pick % running.len()];
+        let leg = self.legs.get_mut(&id).unwrap();
+        let Some(exit) = leg.exit.clone() else { return };
+        let event = truth(leg.of, leg.due, self.seen[&leg.of].max_tokens);
+        leg.due += 1;
+        leg.over = event.finish.is_some();
+        self.says(&exit, NodeMessage::Token { generation: id, event });
     }
 
     fn step(&mut self, step: Step) {
@@ -287,11 +415,13 @@ impl World {
             Step::Ask { by, prompt, max_tokens } => {
                 self.fresh += 1;
                 let mut bytes = [0; 16];
-                bytes[..8].copy_from_slice(&self.fresh.to_le_bytes());
+                bytes[0] = self.fresh;
                 let (generation, session) = (GenerationId(bytes), SessionId(bytes));
-                self.seen.insert(generation, Seen::default());
+                self.seen.insert(generation, Seen { max_tokens, ..Seen::default() });
                 self.ids.push(generation);
-                let (client, request) = (client(&format!("client-{by}")), request(prompt, max_tokens));
+                let (client, mut request) = (client(&format!("client-{by}")), request(prompt, max_tokens));
+                // The entry is told whose prompt it is.
+                request.prompt.iter_mut().for_each(|id| *id = u32::from(self.fresh));
                 let asked = Asked { generation, session, client, model: model(), request };
                 self.event(EventKind::Ask(Box::new(asked)));
             }
@@ -300,20 +430,18 @@ impl World {
                 let why = if unread { Cancelling::Unread } else { Cancelling::Dropped };
                 self.event(EventKind::Cancel(id, why));
             }
-            Step::Token { generation, last } => {
-                let running: Vec<_> =
-                    self.ids.iter().filter(|id| self.seen[id].started && self.seen[id].ends == 0).collect();
-                if running.is_empty() {
-                    return;
+            Step::Token(pick) => self.give(pick),
+            Step::Tokens => (0..6).for_each(|pick| self.give(pick)),
+            Step::Pass { ticks, silent } => {
+                for _ in 0..ticks {
+                    self.now_ms += self.limits.tick_ms;
+                    self.event(EventKind::Tick);
+                    for n in (0..NODES).filter(|n| *n != silent) {
+                        self.answer(&node(n));
+                    }
                 }
-                let id = *running[generation % running.len()];
-                let Some(exit) = self.exits.get(&id).cloned() else { return };
-                let finish = last.then_some(FinishReason::Stop);
-                self.says(
-                    &exit,
-                    NodeMessage::Token { generation: id, event: token_event(self.seen[&id].tokens, finish) },
-                );
             }
+            Step::Leaving(n) => self.says(&node(n), NodeMessage::Draining),
             Step::Wait(ms) => {
                 self.now_ms += ms;
                 self.event(EventKind::Tick);
@@ -345,7 +473,8 @@ impl World {
             3 => NodeMessage::SessionRefused { session, fault },
             4 => NodeMessage::GenerationOpened { generation },
             5 => NodeMessage::GenerationFailed { generation, fault },
-            6 => NodeMessage::Token { generation, event: TokenEvent { index, id: 1, logprob: None, finish: None } },
+            // A node that lies well cannot be told from an honest one; this one does not.
+            6 => NodeMessage::Token { generation, event: TokenEvent { index, id: 1000, logprob: None, finish: None } },
             7 => NodeMessage::Closed { generation, receipt: Some(receipt(who, generation, session, range("0..15"))) },
             8 => NodeMessage::Draining,
             9 => NodeMessage::Usage(EngineUsage { kv_tokens_used: index.into(), ..EngineUsage::default() }),
@@ -390,7 +519,7 @@ impl World {
 
 fn walk(steps: Vec<Step>) -> World {
     let mut world = World::new();
-    for n in 0..3 {
+    for n in 0..5 {
         world.step(Step::Connect(n));
         world.step(Step::Hello(n, false));
     }
@@ -423,11 +552,13 @@ fn a_typical_walk_serves_generations_to_their_end() {
     use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
     let (mut started, mut finished, mut failed) = (0, 0, 0);
-    for seed in 0..20 {
+    let (mut failovers, mut handovers) = (0, 0);
+    for seed in 0..60 {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), rng);
         let steps = prop::collection::vec(step(), 250).new_tree(&mut runner).unwrap().current();
         let mut world = walk(steps);
+        (failovers, handovers) = (failovers + world.failovers, handovers + world.handovers);
         world.drain();
         for seen in world.seen.values() {
             started += usize::from(seen.started);
@@ -436,4 +567,5 @@ fn a_typical_walk_serves_generations_to_their_end() {
         }
     }
     assert!(started > 20 && finished > 10 && failed > 20, "started {started}, tokens in {finished}, failed {failed}");
+    assert!(failovers > 50, "{failovers} failovers, {handovers} handovers");
 }

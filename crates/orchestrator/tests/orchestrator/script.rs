@@ -148,12 +148,19 @@ pub fn receipt(node: &NodeId, generation: GenerationId, session: SessionId, laye
     receipt.seal(&FakeKey(node.clone())).unwrap()
 }
 
+/// Limits under which a generation that loses its route is given up at once.
+pub fn limits() -> Limits {
+    Limits { failover_ms: 0, ..Limits::default() }
+}
+
 /// One orchestrator under test.
 pub struct Script {
     pub state: State,
     pub now_ms: u64,
-    /// Effects of the last event.
+    /// Effects of the last event, but for requests for signs of life and measurements.
     pub last: Vec<Effect>,
+    /// These requests, of all events.
+    pub asides: Vec<(NodeId, OrchestratorMessage)>,
     /// Everything that nodes were told, in order.
     pub sent: Vec<(NodeId, OrchestratorMessage)>,
     asked: u8,
@@ -161,20 +168,29 @@ pub struct Script {
 
 impl Script {
     pub fn new(shards: usize) -> Self {
-        Self::with(PoolSettings::new(summary(30), shards), Limits::default())
+        Self::with(PoolSettings::new(summary(30), shards), limits())
     }
 
     pub fn with(pool: PoolSettings, limits: Limits) -> Self {
         let signer = Arc::new(FakeKey(NodeId::new("orchestrator").unwrap()));
         let state = State::new(vec![pool], limits, signer, Arc::new(FakeVerifier)).unwrap();
-        Self { state, now_ms: 1_000_000, last: Vec::new(), sent: Vec::new(), asked: 0 }
+        Self { state, now_ms: 1_000_000, last: Vec::new(), asides: Vec::new(), sent: Vec::new(), asked: 0 }
     }
 
     pub fn event(&mut self, kind: EventKind) -> &[Effect] {
-        self.last = apply(&mut self.state, Event { at_ms: self.now_ms, kind });
-        for effect in &self.last {
-            if let Effect::Send(node, message) = effect {
-                self.sent.push((node.clone(), message.clone()));
+        self.last.clear();
+        for effect in apply(&mut self.state, Event { at_ms: self.now_ms, kind }) {
+            match effect {
+                Effect::Send(
+                    node,
+                    message @ (OrchestratorMessage::Ping { .. } | OrchestratorMessage::Probe { .. }),
+                ) => self.asides.push((node, message)),
+                effect => {
+                    if let Effect::Send(node, message) = &effect {
+                        self.sent.push((node.clone(), message.clone()));
+                    }
+                    self.last.push(effect);
+                }
             }
         }
         &self.last

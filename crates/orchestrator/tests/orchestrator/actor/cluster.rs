@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
-use computepool_core::ports::{ChatPrompt, ControlEvent, ControlServer, SystemClock, Text, TextDecoder, ToolDialect};
-use computepool_core::{Fault, FaultCode, FinishReason, GenerationId, LayerRange, NodeId, SessionId};
+use computepool_core::ports::{
+    ChatPrompt, Clock, ControlEvent, ControlServer, SystemClock, Text, TextDecoder, ToolDialect,
+};
+use computepool_core::{Advert, Fault, FaultCode, FinishReason, GenerationId, LayerRange, NodeId, SessionId};
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
 use futures::StreamExt;
 use rand::SeedableRng;
 use tokio::sync::{mpsc, watch};
 
-use crate::script::{FakeKey, FakeVerifier, hello, info, node, receipt, summary, token_event};
+use crate::script::{FakeKey, FakeVerifier, advert, info, node, receipt, says_hello, summary, token_event};
 
 /// What the nodes of a cluster do.
 #[derive(Clone, Copy, PartialEq)]
@@ -149,7 +151,10 @@ impl FakeNode {
 
     async fn says_first(&self) {
         self.events.send(ControlEvent::Connected(node(self.number))).await.unwrap();
-        self.says(hello(self.number, None, 1 << 40)).await;
+        let issued_ms = Clock::now_ms(&SystemClock);
+        let expires_ms = issued_ms + 60_000;
+        let advert = Advert { issued_ms, expires_ms, ..advert(self.number, None, 1 << 40) };
+        self.says(says_hello(self.number, &advert)).await;
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<OrchestratorMessage>) {
@@ -172,7 +177,7 @@ impl FakeNode {
             }
             OrchestratorMessage::OpenSession { ticket } => {
                 let orchestrator = NodeId::new("orchestrator").unwrap();
-                let now_ms = computepool_core::ports::Clock::now_ms(&SystemClock);
+                let now_ms = Clock::now_ms(&SystemClock);
                 let ticket = ticket.open(&orchestrator, &FakeVerifier, now_ms).unwrap();
                 self.says(NodeMessage::SessionOpened { session: ticket.session }).await;
             }
@@ -206,6 +211,7 @@ impl FakeNode {
                 self.says(NodeMessage::Closed { generation, receipt }).await;
                 let _ = self.closing.send(self.number).await;
             }
+            OrchestratorMessage::Ping { nonce } => self.says(NodeMessage::Pong { nonce }).await,
             _ => {}
         }
     }

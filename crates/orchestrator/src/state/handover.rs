@@ -1,0 +1,144 @@
+//! Handover: a node leaves politely, and what runs through it goes on elsewhere before it is gone.
+//!
+//! 1. A *shadow* leg is opened on another route with what was produced so far. Feeding all of that takes a while; the
+//!    leg through the leaver goes on giving tokens to the client meanwhile.
+//! 2. At the shadow's first token it is as many tokens behind as were given meanwhile. Going on one by one it would stay
+//!    behind, so a *successor* takes its KV over, in the same session and on the same nodes, and is fed what it lacks in
+//!    one go. Whoever adopts a generation's KV closes it: every hop accounts for the shadow unasked.
+//! 3. At the successor's first token the old leg is closed. Whichever leg has the next token gives it.
+//!
+//! Where the shadow is not behind it is its own successor. A loss on the way costs nothing as long as the old leg runs;
+//! should that be what is lost, the shadow or its successor serves the client as far as it has come.
+
+use computepool_core::ports::Adopt;
+use computepool_core::{GenerationId, NodeId};
+
+use super::Turn;
+use super::generation::Phase;
+use super::legs::LegPhase;
+
+/// The pause after a handover that came to nothing, in milliseconds.
+const PAUSE_MS: u64 = 1000;
+
+/// The legs that are to serve a client next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handover {
+    /// The leg that works up to where the client is.
+    pub(super) shadow: GenerationId,
+    /// The leg that took its KV over.
+    pub(super) successor: Option<GenerationId>,
+}
+
+impl Turn<'_> {
+    /// Starts to hand over what runs through leaving nodes, where another route is there.
+    pub(super) fn hand_over(&mut self) {
+        let leaving: Vec<NodeId> = self
+            .state
+            .links
+            .keys()
+            .filter(|id| self.state.registered(id).is_some_and(|it| it.draining))
+            .cloned()
+            .collect();
+        if leaving.is_empty() {
+            return;
+        }
+        let most = self.state.limits.max_legs;
+        let concerned = self.state.generations.iter().filter(|(_, it)| {
+            let (tries, next_ms) = it.handovers;
+            let leg = it.main.and_then(|main| self.state.legs.get(&main));
+            let session = leg.and_then(|leg| self.state.sessions.get(&leg.session));
+            let through = session.is_some_and(|it| leaving.iter().any(|node| it.place_of(node).is_some()));
+            matches!(it.phase, Phase::Underway)
+                && it.handover.is_none()
+                && tries < most
+                && self.now_ms >= next_ms
+                && through
+        });
+        for of in concerned.map(|(of, _)| *of).collect::<Vec<GenerationId>>() {
+            self.hand_over_one(of);
+        }
+    }
+
+    fn hand_over_one(&mut self, of: GenerationId) {
+        let Some(generation) = self.state.generations.get(&of) else { return };
+        let Some(old) = generation.main else { return };
+        let running = self.state.legs.get(&old).is_some_and(|leg| leg.is_running());
+        let Ok(session) = self.session_for(of) else { return };
+        let shadow = self.add_leg(of, session, None);
+        let Some(generation) = self.state.generations.get_mut(&of) else { return };
+        if running {
+            generation.handover = shadow.map(|shadow| Handover { shadow, successor: None });
+        } else {
+            // Nothing was done yet that could be handed over.
+            generation.main = shadow;
+            self.close_leg(old);
+        }
+    }
+
+    /// The first token of a leg has come: the next step of a handover, if it is part of one.
+    pub(super) fn advance_handover(&mut self, of: GenerationId, leg: GenerationId) {
+        let Some(generation) = self.state.generations.get(&of) else { return };
+        let Some(handover) = generation.handover else { return };
+        let Handover { shadow, successor } = handover;
+        if successor == Some(leg) {
+            return self.promote(of, leg);
+        }
+        if shadow != leg || successor.is_some() {
+            return;
+        }
+        let Some(it) = self.state.legs.get(&leg) else { return };
+        if it.due >= generation.tokens() {
+            return self.promote(of, leg);
+        }
+        let most = self.state.pools[generation.pool].settings.max_generations as usize;
+        let room = self.state.sessions.get(&it.session).is_some_and(|it| !it.retired && it.legs.len() < most);
+        if !room {
+            return self.promote(of, leg);
+        }
+        let adopt = Adopt { generation: leg, positions: generation.prompt_len().saturating_add(it.from) };
+        let session = it.session;
+        let successor = self.add_leg(of, session, Some(adopt));
+        if let Some(generation) = self.state.generations.get_mut(&of) {
+            generation.handover = Some(Handover { shadow, successor });
+        }
+        self.adopted(leg);
+    }
+
+    /// From now on this leg serves the client, and the one before is closed.
+    fn promote(&mut self, of: GenerationId, leg: GenerationId) {
+        let Some(generation) = self.state.generations.get_mut(&of) else { return };
+        generation.handover = None;
+        generation.handovers = (0, 0);
+        let old = generation.main.replace(leg);
+        self.state.handovers += 1;
+        self.shown();
+        if let Some(old) = old {
+            self.learn(old);
+            self.close_leg(old);
+        }
+    }
+
+    /// A leg of a handover is lost: the other is closed too, and if the old leg still runs, it is tried again later.
+    pub(super) fn break_handover(&mut self, of: GenerationId) {
+        let next_ms = self.now_ms.saturating_add(PAUSE_MS);
+        let Some(generation) = self.state.generations.get_mut(&of) else { return };
+        let Some(Handover { shadow, successor }) = generation.handover.take() else { return };
+        generation.handovers = (generation.handovers.0 + 1, next_ms);
+        for leg in [Some(shadow), successor].into_iter().flatten() {
+            self.close_leg(leg);
+            self.disown(leg);
+        }
+    }
+
+    /// The hops that have not accounted for an adopted leg are told to close it: whether they came to take it over is
+    /// not certain.
+    pub(super) fn disown(&mut self, id: GenerationId) {
+        let Some(leg) = self.state.legs.get_mut(&id) else { return };
+        let LegPhase::Closing { waiting, adopted, .. } = &mut leg.phase else { return };
+        if !std::mem::take(adopted) {
+            return;
+        }
+        let waiting = waiting.clone();
+        self.send_close(id, &waiting);
+    }
+}

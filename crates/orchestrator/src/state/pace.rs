@@ -1,0 +1,72 @@
+//! What routes really take, beside what was predicted of them.
+
+use std::collections::BTreeMap;
+
+use computepool_core::ports::Pace;
+use computepool_core::{GenerationId, LayerRange, NodeId};
+
+use super::Turn;
+use crate::plan::{self, Problem};
+
+/// A pace is taken from legs that gave at least as many tokens as this, so that one late token says little.
+const LEAST_TOKENS: u32 = 8;
+/// The prompt of [`Pace::first_us`], in tokens.
+const PROMPT: u64 = 128;
+
+impl Turn<'_> {
+    /// A leg is about to end: what it took corrects what is believed of its nodes. Only a leg that was alone on its
+    /// nodes tells anything of them.
+    pub(super) fn learn(&mut self, id: GenerationId) {
+        let Some(leg) = self.state.legs.get(&id).filter(|leg| leg.is_running() && !leg.shared) else { return };
+        let Some(first_ms) = leg.first_ms else { return };
+        let gaps = u64::from(leg.due.saturating_sub(leg.from)).saturating_sub(1);
+        if gaps + 1 < u64::from(LEAST_TOKENS) {
+            return;
+        }
+        let Some(session) = self.state.sessions.get(&leg.session) else { return };
+        let token_us = leg.last_ms.saturating_sub(first_ms).saturating_mul(1000) / gaps;
+        let fed = self.state.generations.get(&leg.generation).map_or(1, |it| u64::from(it.prompt_len() + leg.from));
+        let first_us = first_ms.saturating_sub(leg.begun_ms).saturating_mul(1000).saturating_mul(PROMPT) / fed.max(1);
+        let pool = session.pool;
+        let route: Vec<(LayerRange, NodeId)> = session.hops.iter().map(|hop| (hop.layers, hop.node.clone())).collect();
+        // Only a pace that is not below the clock's resolution.
+        if token_us > 0 {
+            self.correct(pool, &route, token_us);
+        }
+        let measured = Pace { token_us, first_us };
+        let it = &mut self.state.pools[pool];
+        it.measured = Some(it.measured.map_or(measured, |old| Pace {
+            token_us: old.token_us - old.token_us / 4 + measured.token_us / 4,
+            first_us: old.first_us - old.first_us / 4 + measured.first_us / 4,
+        }));
+        self.shown();
+    }
+
+    fn correct(&mut self, pool: usize, route: &[(LayerRange, NodeId)], token_us: u64) {
+        let it = &self.state.pools[pool];
+        let (machines, nodes) = self.state.machines(it, route.iter().map(|(_, node)| node));
+        if nodes.len() != route.len() {
+            return;
+        }
+        let hops: Vec<(LayerRange, usize)> = route.iter().enumerate().map(|(i, (layers, _))| (*layers, i)).collect();
+        let prediction = plan::predict(&Problem::of(&it.settings), &machines, &self.state.paths(&nodes), &hops);
+        let slowness: Vec<u32> = machines.iter().map(|machine| machine.slowness).collect();
+        let corrected = plan::observe(&prediction, &slowness, token_us.saturating_mul(1000));
+        for (id, slowness) in nodes.iter().zip(corrected) {
+            if let Some(node) = self.state.registered_mut(id).filter(|node| node.slowness != slowness) {
+                node.slowness = slowness;
+                self.record_node(id);
+            }
+        }
+    }
+
+    /// What the fastest route of a pool is predicted to take.
+    pub(super) fn predict(&mut self, pool: usize) {
+        let best = self.state.choose(pool, &BTreeMap::new(), &|_| false);
+        let predicted = best.ok().map(|best| best.prediction.pace());
+        if self.state.pools[pool].predicted != predicted {
+            self.state.pools[pool].predicted = predicted;
+            self.shown();
+        }
+    }
+}
