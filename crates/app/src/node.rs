@@ -212,9 +212,6 @@ pub fn invite(addresses: &[String]) -> Result<Invite, Fault> {
         .ok_or_else(|| bad("no orchestrator was named".to_owned()))
 }
 
-/// What is offered where the system does not say how much memory it has.
-const FALLBACK_MEMORY: u64 = 2 << 30;
-
 fn own_folder() -> Result<PathBuf, Fault> {
     let failed = |error| Fault::new(FaultCode::Io, format!("this program cannot find its own folder: {error}"));
     let path = std::env::current_exe().map_err(failed)?;

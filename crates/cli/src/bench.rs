@@ -72,6 +72,7 @@ impl Split {
     pub(crate) async fn generate(&self, prompt: Vec<u32>, tokens: u32) -> Result<Timed, Fault> {
         let request = Generate {
             prompt,
+            produced: Vec::new(),
             max_tokens: tokens,
             sampling: Sampling { temperature: 0.0, ..Sampling::default() },
             constraint: None,

@@ -102,18 +102,18 @@ impl Announcer {
 
     /// Makes a new advert whenever something has changed, and before the last one expires.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let (mut reach, mut addresses) = (self.network.reach(), self.network.watch_addresses());
+        let mut surroundings = self.network.surroundings();
         let watching = async {
+            let mut made = tokio::time::Instant::now();
             loop {
                 tokio::select! {
                     () = self.changed.notified() => {}
-                    Ok(()) = reach.changed() => {}
-                    Ok(()) = addresses.changed() => {}
-                    () = tokio::time::sleep(REFRESH) => {}
+                    Ok(()) = surroundings.changed() => {}
+                    () = tokio::time::sleep_until(made + REFRESH) => {}
                 }
                 tokio::time::sleep(SETTLE).await;
-                reach.mark_unchanged();
-                addresses.mark_unchanged();
+                surroundings.mark_unchanged();
+                made = tokio::time::Instant::now();
                 match self.advert() {
                     Ok(advert) => {
                         self.adverts.send_replace(Some(advert));
