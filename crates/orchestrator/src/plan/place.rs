@@ -15,10 +15,11 @@ use super::cost::{hop_ns, limited};
 use super::{Held, Machine, Paths, PlanError, Prediction, Problem, Shards, predict};
 use bound::Count;
 use crowd::Crowd;
-use field::{Field, Needs};
+use field::{Field, MOST_MACHINES, Needs};
 use search::Found;
 
-/// Up to so many machines a placement is proven to be the fastest, or told how far it may be from it.
+/// Up to so many machines a placement is proven to be the fastest, or told how far it may be from it, unless a problem
+/// says otherwise.
 pub const EXACT_MACHINES: usize = 16;
 
 /// A placement stays as it is unless another takes less than so many thousandths of its time from token to token:
@@ -87,11 +88,10 @@ fn anew(problem: &Problem, machines: &[Machine], paths: &Paths) -> Result<Placem
     let able: Vec<usize> = (0..machines.len()).filter(|name| needs.room(&machines[*name]) > 0).collect();
     let counted = match problem.shards {
         Shards::Exactly(shards) => Count::Exactly(shards),
-        Shards::AtMost(most) if most < able.len() => Count::AtMost(most),
-        Shards::AtMost(_) => Count::Any,
+        Shards::AtMost(most) => Count::AtMost(most),
     };
     let solve = |names: Vec<usize>, counted| {
-        if names.len() <= EXACT_MACHINES {
+        if names.len() <= problem.together.min(MOST_MACHINES) {
             let field = Field::new(problem, machines, paths, names, &unlimited);
             let (found, proof) = exact::cheapest(&field, counted, problem.effort)?;
             return Some((field, found, proof));
@@ -142,8 +142,8 @@ fn takers(problem: &Problem, machines: &[Machine], paths: &Paths) -> Vec<usize> 
     if vacancies == 0 {
         return Vec::new();
     }
-    let free = field::MOST_MACHINES.saturating_sub(current.len() - vacancies);
-    let each = (free / vacancies).min(EXACT_MACHINES);
+    let free = MOST_MACHINES.saturating_sub(current.len() - vacancies);
+    let each = (free / vacancies).min(problem.together);
     let mut taken = BTreeSet::new();
     for (place, held) in current.iter().enumerate().filter(|(_, held)| held.machine.is_none()) {
         let beside = |step: usize| current[(place + step) % current.len()].machine;

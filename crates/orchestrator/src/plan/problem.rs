@@ -2,7 +2,7 @@
 
 use computepool_core::{LayerRange, ModelSummary};
 
-use super::{Costs, Machine};
+use super::{Costs, EXACT_MACHINES, Machine};
 use crate::{MAX_SHARDS, PoolSettings};
 
 /// One model to be served, and what its places must satisfy.
@@ -27,6 +27,9 @@ pub struct Problem<'a> {
     /// Cuts of the same route that differ by no more than these thousandths from token to token count as equally fast,
     /// and the one with the earliest first token is taken. Machines are not measured more exactly than that.
     pub indifference: u32,
+    /// Up to so many machines all routes are considered and the best is proven; of more, neighbourhoods of as many. At
+    /// most 64 count.
+    pub together: usize,
     /// How much work a proof may take, in beginnings of routes looked at; after that a placement is as good as it is,
     /// and says how good.
     pub effort: usize,
@@ -64,6 +67,7 @@ impl<'a> Problem<'a> {
             current: Vec::new(),
             costs: Costs::default(),
             indifference: 30,
+            together: EXACT_MACHINES,
             effort: 400_000,
         }
     }

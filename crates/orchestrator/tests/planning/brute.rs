@@ -7,7 +7,7 @@ use computepool_orchestrator::plan::{Machine, Paths, Problem, Shards};
 
 /// The least nanoseconds from token to token over all sets of machines, all orders and all cuts; `None` where nothing
 /// fits.
-pub fn least_token_ns(problem: &Problem, machines: &[Machine], paths: &Paths) -> Option<u64> {
+pub(crate) fn least_token_ns(problem: &Problem, machines: &[Machine], paths: &Paths) -> Option<u64> {
     let mut search = Search { problem, machines, paths, route: Vec::new(), least: None };
     search.go_on(0, 0);
     search.least

@@ -14,7 +14,7 @@ fn a_liar_on_several_routes_is_found_out_and_its_neighbours_are_cleared() {
     let mut dice = Dice(31);
     let claimed: Vec<u64> = (0..12).map(|_| 2_000_000 + dice.below(8_000_000)).collect();
     let truth: Vec<f64> = (0..12).map(|n| if n % 6 == 0 { 4.0 } else { 1.0 }).collect();
-    let mut believed = vec![1000_u32; 12];
+    let mut believed = [1000_u32; 12];
     for _ in 0..600 {
         let mut route = [0_usize; 3];
         route[0] = dice.below(12) as usize;

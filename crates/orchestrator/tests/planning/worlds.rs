@@ -4,10 +4,10 @@ use computepool_core::{ContentHash, LayerRange, LinkMeasure, ModelId, ModelSumma
 use computepool_orchestrator::plan::{Holding, Machine, Origin, Paths, Problem, Shards, Speed};
 
 /// Numbers that are the same in every run (SplitMix64).
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,36 +16,36 @@ impl Dice {
     }
 
     /// `0..most`.
-    pub fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         ((u128::from(self.roll()) * u128::from(most)) >> 64) as u64
     }
 
     /// `from..=to`, every order of magnitude as likely as the next.
-    pub fn scale(&mut self, from: u64, to: u64) -> u64 {
+    pub(crate) fn scale(&mut self, from: u64, to: u64) -> u64 {
         let (low, high) = ((from as f64).ln(), (to as f64).ln());
         (low + self.unit() * (high - low)).exp().round() as u64
     }
 
     /// `0.0..1.0`.
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.roll() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
 
-pub fn range(start: u32, end: u32) -> LayerRange {
+pub(crate) fn range(start: u32, end: u32) -> LayerRange {
     LayerRange::new(start, end).expect("not empty")
 }
 
 /// A model whose blocks take about `layer_bytes` each.
-pub fn model(layers: u32, hidden: u32, layer_bytes: u64) -> ModelSummary {
+pub(crate) fn model(layers: u32, hidden: u32, layer_bytes: u64) -> ModelSummary {
     ModelSummary {
         id: ModelId::new("model").expect("an id"),
         hash: ContentHash([7; 32]),
@@ -62,38 +62,38 @@ pub fn model(layers: u32, hidden: u32, layer_bytes: u64) -> ModelSummary {
 }
 
 /// Machines, and who has measured whom.
-pub struct World {
-    pub model: ModelSummary,
-    pub machines: Vec<Machine>,
-    pub links: Vec<Vec<LinkMeasure>>,
+pub(crate) struct World {
+    pub(crate) model: ModelSummary,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) links: Vec<Vec<LinkMeasure>>,
 }
 
 impl World {
-    pub fn paths(&self) -> Paths {
+    pub(crate) fn paths(&self) -> Paths {
         let said = self.machines.iter().zip(&self.links);
         Paths::measured(said.map(|(machine, links)| (&machine.node, links.as_slice())))
     }
 
-    pub fn problem(&self) -> Problem<'_> {
+    pub(crate) fn problem(&self) -> Problem<'_> {
         Problem::new(&self.model, 4096)
     }
 }
 
 /// How a world is made.
 #[derive(Clone, Copy)]
-pub struct Recipe {
-    pub machines: usize,
-    pub layers: u32,
+pub(crate) struct Recipe {
+    pub(crate) machines: usize,
+    pub(crate) layers: u32,
     /// Blocks that the smallest and the largest machine have room for.
-    pub room: (u64, u64),
+    pub(crate) room: (u64, u64),
     /// Percent of machines that insist on a range.
-    pub insisting: u64,
+    pub(crate) insisting: u64,
     /// Peers that each machine has measured; all where that is more than there are.
-    pub measured: usize,
+    pub(crate) measured: usize,
 }
 
 /// A world of machines that differ by a factor of ten in speed, in as many cities as fit, 1 to 120 ms apart.
-pub fn world(dice: &mut Dice, recipe: Recipe) -> World {
+pub(crate) fn world(dice: &mut Dice, recipe: Recipe) -> World {
     let mut model = model(recipe.layers, 4096, 200 << 20);
     for bytes in &mut model.layer_bytes {
         *bytes = *bytes * (90 + dice.below(21)) / 100;
@@ -163,7 +163,7 @@ pub fn world(dice: &mut Dice, recipe: Recipe) -> World {
 }
 
 /// What settings may ask for.
-pub fn shards(dice: &mut Dice, machines: usize, layers: u32) -> Shards {
+pub(crate) fn shards(dice: &mut Dice, machines: usize, layers: u32) -> Shards {
     match dice.below(3) {
         0 => Shards::Exactly(1 + dice.below(machines.min(layers as usize) as u64) as usize),
         1 => Shards::AtMost(1 + dice.below(machines as u64) as usize),

@@ -43,6 +43,14 @@ pub(super) enum Count {
 }
 
 impl Count {
+    /// The same for a choice from so many machines: more shards than that there cannot be, and need not be counted.
+    pub(super) fn among(self, machines: usize) -> Self {
+        match self {
+            Self::AtMost(most) if most >= machines => Self::Any,
+            counted => counted,
+        }
+    }
+
     /// How many more may follow after `shards`; 0 also where that is not counted.
     pub(super) fn left(self, shards: usize) -> usize {
         match self {
@@ -103,25 +111,26 @@ impl Bound {
             let before = if self.counted == Count::Any { Some(level) } else { level.checked_sub(1) };
             for block in (0..field.layers).rev() {
                 for machine in 0..n {
-                    let (slot, rate) = (self.slot(field, level, block, machine), field.rate[machine]);
-                    let (mut least, mut run) = (NEVER, 0);
                     let ends = field.ends(machine, block);
-                    if !ends.is_empty() {
-                        run = field.run(machine, ends.start() - block);
-                    }
-                    for end in ends {
-                        least = least.min(run + self.done[self.slot(field, level, end, machine)]);
+                    let Some(blocks) = ends.start().checked_sub(block).filter(|_| !ends.is_empty()) else { continue };
+                    let first = self.slot(field, level, *ends.start(), machine);
+                    let rate = field.rate[machine];
+                    let (mut least, mut run) = (NEVER, field.run(machine, blocks));
+                    for rest in self.done[first..].iter().step_by(n).take(ends.end() + 1 - ends.start()) {
+                        least = least.min(run + rest);
                         run += rate;
                     }
+                    let slot = self.slot(field, level, block, machine);
                     self.begun[slot] = least;
                 }
                 let Some(before) = before else { continue };
                 let next = self.slot(field, before, block, 0);
+                let open: Vec<u64> =
+                    self.begun[next..][..n].iter().zip(&self.prices).map(|(rest, price)| rest + price).collect();
                 for machine in 0..n {
-                    let mut least = NEVER;
-                    for to in (0..n).filter(|to| *to != machine) {
-                        least = least.min(field.arc(machine, to) + self.prices[to] + self.begun[next + to]);
-                    }
+                    let arcs = field.arcs(machine).iter().zip(&open).enumerate();
+                    let others = arcs.filter(|(to, _)| *to != machine).map(|(_, (arc, rest))| arc + rest);
+                    let least = others.min().unwrap_or(NEVER).min(NEVER);
                     let slot = self.slot(field, level, block, machine);
                     self.done[slot] = least;
                 }

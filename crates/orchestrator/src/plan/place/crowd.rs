@@ -13,23 +13,25 @@
 //!
 //! Nothing is proven about the result. `make simulate` says how far it is from the optimum where that is known.
 
-use std::collections::BTreeSet;
-
 use super::bound::{Bound, Count};
 use super::exact::cheapest;
 use super::field::{Field, MOST_MACHINES, Needs};
 use super::search::{Found, beam};
-use super::{EXACT_MACHINES, Proof, unlimited};
+use super::{Proof, unlimited};
 use crate::plan::cost::{hop_ns, limited};
 use crate::plan::{Machine, Paths, Problem};
 
 /// Neighbourhoods that a beam looks at, and of these, such as are searched.
-const TRIED: usize = 12;
-const SEARCHED: usize = 3;
+const TRIED: usize = 8;
+const SEARCHED: usize = 2;
 /// Machines that count as near to everybody: the best by themselves.
-const FAMOUS: usize = 64;
+const FAMOUS: usize = 32;
 /// Beginnings that the beam keeps.
-const BEAM: usize = 8;
+const BEAM: usize = 2;
+/// The same where too many machines are needed for more than a beam.
+const WIDE_BEAM: usize = 8;
+/// What part of the effort that a proof may take is spent on one neighbourhood.
+const SHARE: usize = 40;
 /// How often the best ring's surroundings are searched.
 const ROUNDS: usize = 6;
 
@@ -97,8 +99,10 @@ impl<'a> Crowd<'a> {
 
     /// Whoever is worth looking at beside `middle`, best first, `middle` itself and those in `with` before all others.
     fn around(&self, middle: &[usize]) -> Vec<(u64, usize)> {
-        let near: BTreeSet<usize> =
+        let mut near: Vec<usize> =
             middle.iter().flat_map(|name| self.paths.neighbours(*name)).chain(self.famous.iter().copied()).collect();
+        near.sort_unstable();
+        near.dedup();
         let mut ranked: Vec<(u64, usize)> = near
             .into_iter()
             .filter(|name| !middle.contains(name))
@@ -148,16 +152,17 @@ impl<'a> Crowd<'a> {
     }
 
     fn guess(&self, field: &Field, width: usize) -> Option<Found> {
-        beam(field, self.counted, &Bound::new(field, self.counted, None, vec![0; field.machines()]), width)
+        let counted = self.counted.among(field.machines());
+        beam(field, counted, &Bound::new(field, counted, None, vec![0; field.machines()]), width)
     }
 
     fn solve(&self, names: Vec<usize>) -> Option<(Field, Found)> {
         let field = self.field(names);
-        let small = field.machines() <= EXACT_MACHINES;
+        let small = field.machines() <= self.problem.together;
         let found = if small {
-            cheapest(&field, self.counted, self.problem.effort / 8).map(|(found, _)| found)
+            cheapest(&field, self.counted, self.problem.effort / SHARE).map(|(found, _)| found)
         } else {
-            self.guess(&field, BEAM * 4)
+            self.guess(&field, WIDE_BEAM)
         };
         Some((field, found?))
     }
@@ -206,7 +211,7 @@ pub(super) fn size(problem: &Problem, machines: &[Machine], names: &[usize], cou
         Count::AtMost(_) | Count::Any => 1,
     };
     // With twice the room that is needed there is something to choose from.
-    let few: usize = rooms.iter().take(EXACT_MACHINES).sum();
-    let enough = few >= 2 * problem.model.layer_count as usize && wanted < EXACT_MACHINES;
-    if enough { EXACT_MACHINES } else { MOST_MACHINES }
+    let few: usize = rooms.iter().take(problem.together).sum();
+    let enough = few >= 2 * problem.model.layer_count as usize && wanted < problem.together;
+    if enough { problem.together.min(MOST_MACHINES) } else { MOST_MACHINES }
 }

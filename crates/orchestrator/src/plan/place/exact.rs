@@ -8,7 +8,7 @@ use super::search::{Found, beam, best_first};
 /// How many beginnings the first guess keeps for each block, and how many the second, which knows prices.
 const BEAM: usize = 3;
 const PRICED_BEAM: usize = 8;
-/// Labels that are looked at before prices are worth their while.
+/// Labels that are looked at before prices are worth their while; no prices are raised for who wants no more.
 const PLAIN: usize = 20_000;
 /// Rounds of raising prices: for all entries together, and then for each.
 const ROUNDS: usize = 60;
@@ -19,12 +19,13 @@ const ROUNDS_EACH: usize = 12;
 /// A beam finds a good route. For every machine as the entry, the bound of the empty route says whether it could be
 /// beaten from there; the entries that are left are searched, first without prices, then with.
 pub(super) fn cheapest(field: &Field, counted: Count, effort: usize) -> Option<(Found, Proof)> {
+    let counted = counted.among(field.machines());
     let any = Bound::new(field, counted, None, vec![0; field.machines()]);
     let mut best = beam(field, counted, &any, BEAM);
     let known = |best: &Option<Found>| best.as_ref().map_or(NEVER, |found| found.cost);
     let (mut least, found) = searched(field, counted, &any, known(&best), effort.min(PLAIN), 0);
     best = found.or(best);
-    if least < known(&best) {
+    if least < known(&best) && effort > PLAIN {
         let any = any.raised(field, known(&best), ROUNDS);
         best = [best, beam(field, counted, &any, PRICED_BEAM)].into_iter().flatten().min_by_key(|found| found.cost);
         let (priced, found) = searched(field, counted, &any, known(&best), effort, ROUNDS_EACH);

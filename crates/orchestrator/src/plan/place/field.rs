@@ -75,6 +75,12 @@ impl Field {
         self.arc[from * self.machines() + to]
     }
 
+    /// By receiver, what [`arc`](Self::arc) says.
+    pub(super) fn arcs(&self, from: usize) -> &[u64] {
+        let n = self.machines();
+        &self.arc[from * n..][..n]
+    }
+
     /// The head, and the token's way back to the entry.
     pub(super) fn close(&self, exit: usize, entry: usize) -> u64 {
         self.head[exit] + self.back[exit * self.machines() + entry]

@@ -65,6 +65,9 @@ pub(super) struct Found {
     pub(super) runs: Runs,
 }
 
+/// How many labels with one key a beam expects at most among the best.
+const ALIKE: usize = 16;
+
 /// The best route that a beam finds: of all beginnings that have come to the same block, the `width` are kept that promise
 /// most by `bound`, which is one for any entry. Where shards are counted, those with as many are kept for each number.
 pub(super) fn beam(field: &Field, counted: Count, bound: &Bound, width: usize) -> Option<Found> {
@@ -91,8 +94,13 @@ pub(super) fn beam(field: &Field, counted: Count, bound: &Bound, width: usize) -
     }
     for bucket in 0..waiting.len() {
         let mut promising = std::mem::take(&mut waiting[bucket]);
+        let rank = |(promise, label): &(u64, Label)| (*promise, label.key(), label.cost);
+        if promising.len() > ALIKE * width {
+            promising.select_nth_unstable_by_key(ALIKE * width, rank);
+            promising.truncate(ALIKE * width);
+        }
         // Of labels with one key the cheapest comes first; the others go.
-        promising.sort_unstable_by_key(|(promise, label)| (*promise, label.key(), label.cost));
+        promising.sort_unstable_by_key(rank);
         promising.dedup_by_key(|(_, label)| label.key());
         promising.truncate(width);
         for (promise, label) in promising {
