@@ -10,7 +10,7 @@ pub(crate) use asker::{Asker, Question};
 pub(crate) use process::Process;
 pub(crate) use programs::{Pool, Programs};
 pub(crate) use reference::Reference;
-pub(crate) use status::{NodeStatus, Pace, Role, Status};
+pub(crate) use status::{Layers, NodeStatus, Pace, Role, Status};
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,9 @@ use super::world::{Public, World};
 
 /// How long a network may take until all that was started serves.
 pub(crate) const FORM: Duration = Duration::from_secs(120);
+
+/// How long it must stay so after a disturbance.
+const STEADY: Duration = Duration::from_secs(1);
 
 /// How often the status is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -164,11 +167,7 @@ impl<'w> Network<'w> {
                 }
                 last = status;
             }
-            let processes = [&mut self.relay, &mut self.orchestrator].into_iter();
-            let mut processes = processes.chain(self.members.iter_mut().map(|member| &mut member.process));
-            if let Some(process) = processes.find_map(|process| process.has_ended().then_some(process)) {
-                return Err(Failure::new(format!("{} has ended:\n{}", process.name(), process.last_words())));
-            }
+            self.all_run()?;
             tokio::time::sleep(LOOK).await;
         }
         let nodes = last.nodes.iter().map(|node| format!("\n  {}: {}, {}", node.name, node.phase, node.reason));
@@ -177,12 +176,55 @@ impl<'w> Network<'w> {
         Err(Failure::new(format!("{what}: not within {} s; spares {spares:?}{nodes}", within.as_secs())))
     }
 
-    /// Waits until every node that was started serves, and where there are enough of them, each place has a spare.
-    pub(crate) async fn whole(&mut self, within: Duration) -> Result<Duration, Failure> {
+    /// A failure that names a process which has ended by itself, if there is one.
+    fn all_run(&mut self) -> Result<(), Failure> {
+        let fixed = [&mut self.relay, &mut self.orchestrator].into_iter();
+        let mut all = fixed.chain(self.members.iter_mut().map(|member| &mut member.process));
+        match all.find_map(|process| process.has_ended().then_some(process)) {
+            Some(process) => Err(Failure::new(format!("{} has ended:\n{}", process.name(), process.last_words()))),
+            None => Ok(()),
+        }
+    }
+
+    /// What it is to be whole: every node that was started serves, and where there are enough of them, each place has
+    /// a spare.
+    fn wholeness(&self) -> impl Fn(&Status) -> bool + use<> {
         let ids: Vec<String> = self.members.iter().map(|member| member.node.clone()).collect();
         let spares = ids.len() >= 2 * self.pool.shards as usize;
-        let all = |status: &Status| ids.iter().all(|id| status.is_ready(id)) && (!spares || status.has_spares());
-        self.until("the network is not whole", within, all).await
+        move |status| ids.iter().all(|id| status.is_ready(id)) && (!spares || status.has_spares())
+    }
+
+    /// Waits until the network is whole; how long that took.
+    pub(crate) async fn whole(&mut self, within: Duration) -> Result<Duration, Failure> {
+        let is_whole = self.wholeness();
+        self.until("the network is not whole", within, is_whole).await
+    }
+
+    /// The same after a disturbance: it has to stay whole for a while, since an absence may not have been noticed yet.
+    /// The time is that until it was whole for good.
+    pub(crate) async fn whole_again(&mut self, within: Duration) -> Result<Duration, Failure> {
+        let start = Instant::now();
+        let is_whole = self.wholeness();
+        loop {
+            self.until("the network is not whole", within.saturating_sub(start.elapsed()), &is_whole).await?;
+            let took = start.elapsed();
+            if self.stays(&is_whole).await? {
+                return Ok(took);
+            }
+        }
+    }
+
+    /// Whether the status stays as it is wanted.
+    async fn stays(&mut self, wanted: impl Fn(&Status) -> bool) -> Result<bool, Failure> {
+        let start = Instant::now();
+        while start.elapsed() < STEADY {
+            self.all_run()?;
+            if !wanted(&self.asker.status().await?) {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(true)
     }
 
     /// Lets everybody leave, nodes first; the names of those that did not do it in order.

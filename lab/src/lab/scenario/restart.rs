@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Settings, as_user, expect_order, note, questions, seconds};
 use crate::lab::answer::{Answer, Difference};
-use crate::lab::network::{FORM, Network, Pool, Reference, Status};
+use crate::lab::network::{FORM, Layers, Network, NodeStatus, Pool, Reference, Status};
 use crate::lab::outcome::{Failure, Findings, Outcome};
 use crate::lab::world::World;
 
@@ -65,7 +65,9 @@ pub(super) fn run(settings: &Settings) -> Outcome {
             findings.expect(difference == Difference::default(), format!("after a restart: {difference:?}"));
             network.whole(FORM).await?;
             let after = places(&asker.status().await?);
-            findings.expect(before == after, format!("places were {before:?} and are {after:?}"));
+            let moved = after.iter().filter(|place| !before.contains(place));
+            let moved: Vec<String> = moved.map(|(_, name, range)| format!("{name} to {range:?}")).collect();
+            findings.expect(before == after, format!("after a restart nodes have moved: {}", moved.join(", ")));
             note(format!(
                 "restart {round}: broken off after {} tokens with finish {:?} and {:?}; first token of the next answer \
                  {} s after the kill; places as before: {}",
@@ -91,11 +93,10 @@ fn is_truthful(broken: &Answer, right: &Answer) -> bool {
     whole || !claims
 }
 
-/// Who holds which layers.
-fn places(status: &Status) -> Vec<(String, Option<(u32, u32)>)> {
-    let place = |node: &crate::lab::network::NodeStatus| {
-        (node.node.clone(), node.layers.map(|layers| (layers.start, layers.end)))
-    };
+/// Who holds which layers: node, name, and the range.
+fn places(status: &Status) -> Vec<(String, String, Option<(u32, u32)>)> {
+    let range = |layers: Layers| (layers.start, layers.end);
+    let place = |node: &NodeStatus| (node.node.clone(), node.name.clone(), node.layers.map(range));
     let mut places: Vec<_> = status.nodes.iter().map(place).collect();
     places.sort();
     places

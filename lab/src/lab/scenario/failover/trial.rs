@@ -12,6 +12,9 @@ use crate::lab::outcome::Failure;
 /// How often the blow looks for its victim, when nobody has the role yet.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// A blow lasts at least so long, even if the answer is over before: its loss is to be noticed.
+const HOLD: Duration = Duration::from_secs(2);
+
 /// How much longer than the bound the lab waits for redundancy, so that a miss has a figure.
 const LONGER: u32 = 2;
 
@@ -46,10 +49,11 @@ pub(super) async fn run(
     };
     let (answer, struck) = tokio::join!(asker.ask(question), strike);
     let Some((at, home, victim)) = struck? else { return Ok(None) };
+    tokio::time::sleep(HOLD.saturating_sub(at.elapsed())).await;
     let restored = Instant::now();
     trial.blow.undo(network, home).await?;
-    network.whole(REDUNDANCY * LONGER).await?;
-    let redundancy = restored.elapsed();
+    let started = restored.elapsed();
+    let redundancy = started + network.whole_again(REDUNDANCY * LONGER).await?;
     if answer.began + answer.took <= at {
         return Ok(None);
     }
