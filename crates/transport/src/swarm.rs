@@ -53,12 +53,12 @@ pub use options::{NetworkOptions, RelayLimits};
 pub use peers::{PeerPath, Prefer, Transport};
 pub use preflight::{Observed, PortMapping, Preflight};
 pub use refusals::Refusals;
+pub(crate) use refusals::{Ledger, Refusal};
 pub(crate) use stream::Stream;
 
 use actor::{Boards, Command, Setup, SwarmActor};
 use futile::Futile;
 use peers::Peers;
-use refusals::Ledger;
 use surroundings::Surroundings;
 
 /// Commands waiting for the swarm; callers wait when it is full.
@@ -209,6 +209,11 @@ impl Network {
         self.command(Command::Accept { protocol, sender, reply }).await?;
         answer.await.map_err(|_| stopped())??;
         Ok(inbound)
+    }
+
+    /// Where refusals are counted.
+    pub(crate) fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.inner.refusals)
     }
 
     async fn command(&self, command: Command) -> Result<(), Fault> {

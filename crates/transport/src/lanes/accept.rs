@@ -18,7 +18,7 @@ use super::registry::{HelloPlace, LanePlace, Registry};
 use crate::PeerVerifier;
 use crate::frame::{self, FrameLimits, PREFIX_BYTES};
 use crate::hello::{self, Hello};
-use crate::swarm::{Inbound, Network, Stream, authenticated};
+use crate::swarm::{Inbound, Ledger, Network, Refusal, Stream, authenticated};
 
 /// Accepted lanes that wait to be taken.
 const ACCEPTED: usize = 16;
@@ -38,7 +38,7 @@ pub(super) async fn start(
     let me = network.node().clone();
     let span = tracing::info_span!("lanes", node = %me);
     let gate = Arc::new(Gate { me, trusted, clock, limits, registry: Registry::new(limits), lanes });
-    let acceptor = Acceptor { inbound, gate, hellos: JoinSet::new() };
+    let acceptor = Acceptor { inbound, gate, hellos: JoinSet::new(), refusals: network.ledger() };
     tokio::spawn(acceptor.run().instrument(span));
     let taken = stream::unfold(accepted, |mut accepted| async move { Some((accepted.recv().await?, accepted)) });
     Ok(taken.boxed())
@@ -48,6 +48,7 @@ struct Acceptor {
     inbound: mpsc::Receiver<Inbound>,
     gate: Arc<Gate>,
     hellos: JoinSet<()>,
+    refusals: Arc<Ledger>,
 }
 
 impl Acceptor {
@@ -77,7 +78,7 @@ impl Acceptor {
                 self.hellos.spawn(async move { gate.greet(stream, peer, place).await }.in_current_span());
             }
             // Dropping the stream resets it. A named refusal would cost what the limit is there to save.
-            None => tracing::debug!(%peer, "a lane was reset: too many hellos are under way"),
+            None => self.refusals.refused(Refusal::Stream, &format_args!("{peer} says too many hellos at once")),
         }
     }
 }

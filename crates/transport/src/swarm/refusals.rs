@@ -10,7 +10,7 @@ const NAMED_EVERY: Duration = Duration::from_secs(5);
 
 /// Why something was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// A connection, beyond the limits in all, of one peer, or of one address.
     Connection,
     /// A stream, for which its protocol has no room or nobody to take it.
@@ -56,14 +56,14 @@ pub struct Refusals {
 
 /// Counts refusals.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     counts: [AtomicU64; Refusal::ALL.len()],
     named: Mutex<[Option<Instant>; Refusal::ALL.len()]>,
 }
 
 impl Ledger {
     /// Counts one, and names it in the log unless that was done a moment ago.
-    pub(super) fn refused(&self, what: Refusal, why: &dyn fmt::Display) {
+    pub(crate) fn refused(&self, what: Refusal, why: &dyn fmt::Display) {
         let count = self.counts[what as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if self.is_news(what, Instant::now()) {
             tracing::warn!(refused = count, "{what} are being refused: {why}");

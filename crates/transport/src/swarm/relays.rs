@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Relays that are kept; more are ignored.
 const MAX_RELAYS: usize = 8;
 
-/// Addresses of one relay.
+/// Addresses of one relay; a newer one takes the place of the oldest.
 const MAX_ADDRESSES: usize = 4;
 
 /// What is to be done about a relay.
@@ -74,7 +74,10 @@ impl Relays {
     /// Adds an address of a relay, which is tried at once if it is new.
     pub(super) fn add(&mut self, peer: PeerId, address: Multiaddr, now: Instant) {
         if let Some(relay) = self.list.iter_mut().find(|relay| relay.peer == peer) {
-            if relay.addresses.len() < MAX_ADDRESSES && !relay.addresses.contains(&address) {
+            if !relay.addresses.contains(&address) {
+                if relay.addresses.len() >= MAX_ADDRESSES {
+                    relay.addresses.remove(0);
+                }
                 relay.addresses.push(address);
             }
         } else if self.list.len() < MAX_RELAYS {

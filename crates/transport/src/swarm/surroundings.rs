@@ -94,3 +94,42 @@ fn named<'a>(addresses: impl Iterator<Item = &'a Multiaddr>) -> Vec<String> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<Multiaddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn others_are_told_what_is_of_use_to_them() {
+        let mut known = Surroundings {
+            listeners: addresses(&["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.7/tcp/1", "/ip6/::1/tcp/1"]),
+            ..Surroundings::default()
+        };
+        assert_eq!(known.dialable(), ["/ip4/192.168.1.7/tcp/1"]);
+        assert_eq!(known.reach(), Reach::Unknown);
+        let relay = PeerId::random();
+        let circuit = format!("/ip4/203.0.113.1/tcp/1/p2p/{relay}/p2p-circuit");
+        known.circuits = vec![(relay, circuit.parse().unwrap())];
+        known.mapped = addresses(&["/ip4/203.0.113.9/tcp/1"]);
+        assert_eq!(known.dialable(), ["/ip4/203.0.113.9/tcp/1", "/ip4/192.168.1.7/tcp/1", &circuit]);
+        assert_eq!((known.reach(), known.addresses().len()), (Reach::Public, 5));
+        known.mapped.clear();
+        known.confirmed = addresses(&["/ip4/203.0.113.9/tcp/1"]);
+        assert_eq!(known.reach(), Reach::Public);
+        known.confirmed.clear();
+        assert_eq!(known.reach(), Reach::Unknown, "an address that is gone is no longer counted on");
+
+        let local: Vec<_> = (0..50).map(|host| format!("/ip4/10.0.0.{host}/tcp/1")).collect();
+        known.listeners = addresses(&local.iter().map(String::as_str).collect::<Vec<_>>());
+        let told = known.dialable();
+        assert_eq!(told.len(), MAX_NAMED);
+        assert_eq!(told.last(), Some(&circuit), "many interfaces leave room for the circuit");
+        known.listeners = addresses(&["/ip4/127.0.0.1/tcp/1"]);
+        known.circuits.clear();
+        assert_eq!(known.dialable(), ["/ip4/127.0.0.1/tcp/1"], "a demo on one machine");
+    }
+}

@@ -288,6 +288,7 @@ async fn a_flood_of_streams_leaves_room_for_others() {
         told += usize::from(matches!(soon(stream.read(&mut byte)).await, Ok(1)));
     }
     assert!(told <= LIMITS.max_pending_per_peer, "{told} hellos were waited for");
+    assert!(scene.victim.network.refusals().streams >= 150, "{:?}", scene.victim.network.refusals());
     drop(flood);
 
     // And a peer that has a right to lanes has it to so many only.

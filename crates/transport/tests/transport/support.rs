@@ -44,6 +44,16 @@ impl Clock for TestClock {
     }
 }
 
+/// Asks again and again; for what nobody announces.
+pub(crate) async fn eventually(what: impl AsyncFn() -> bool) {
+    soon(async {
+        while !what().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 /// What a node listens on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Over {
@@ -75,10 +85,29 @@ impl Node {
     }
 
     pub(crate) async fn start_with(over: Over, options: LaneOptions) -> Self {
-        let (identity, _) = new_identity();
-        let network = Network::start(&identity, network_options(over)).await.unwrap();
-        let links = HopLinks::new(network.clone(), options);
+        Self::start_as(new_identity().0, network_options(over), options).await
+    }
+
+    /// A node set up in its own way.
+    pub(crate) async fn start_on(options: NetworkOptions) -> Self {
+        Self::start_as(new_identity().0, options, LaneOptions::default()).await
+    }
+
+    pub(crate) async fn start_as(identity: Identity, options: NetworkOptions, lanes: LaneOptions) -> Self {
+        let network = Network::start(&identity, options).await.unwrap();
+        let links = HopLinks::new(network.clone(), lanes);
         Self { identity, network, links }
+    }
+
+    /// Waits until what the node knows of its network is as wanted.
+    pub(crate) async fn until(&self, what: impl Fn(&Network) -> bool) {
+        let mut surroundings = self.network.surroundings();
+        soon(async {
+            while !what(&self.network) {
+                surroundings.changed().await.unwrap();
+            }
+        })
+        .await;
     }
 
     pub(crate) fn id(&self) -> &NodeId {

@@ -3,6 +3,7 @@
 use computepool_core::{Fault, FaultCode, Reach};
 use libp2p::kad::store::RecordStore as _;
 use libp2p::kad::{self, InboundRequest, ProviderRecord, Record, RecordKey};
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, identify};
 
@@ -112,6 +113,7 @@ impl SwarmActor {
             reached && !is_circuit(address) && Transport::of(address).is_some()
         };
         let listening = info.listen_addrs.iter().filter_map(|address| without_peer(address.clone(), &peer));
+        let dialled = dialled.and_then(|address| without_peer(address, &peer));
         for address in dialled.into_iter().chain(listening).filter(useful).take(MAX_ADDRESSES) {
             kad.add_address(&peer, address);
         }
@@ -148,9 +150,14 @@ impl SwarmActor {
         }
     }
 
-    fn keep_provider(&mut self, record: ProviderRecord) {
+    fn keep_provider(&mut self, mut record: ProviderRecord) {
         let Some(kad) = self.swarm.behaviour_mut().kad.as_mut() else { return };
         let from = record.provider;
+        if record.addresses.is_empty() {
+            // libp2p names nobody without an address, and a node of a local network has none that it would say. Its
+            // whereabouts are asked for by its peer id anyhow.
+            record.addresses.push(Protocol::P2p(from).into());
+        }
         let refused = match table::check_provider(&record) {
             Ok(()) => kad.store_mut().add_provider(record).err().map(|error| error.to_string()),
             Err(error) => Some(error.to_string()),
