@@ -12,6 +12,7 @@
 //! | dispatcher | 1 | engine events; handles each without waiting |
 //! | errands | 1 | the engine's queue, to open and close generations in the order they were asked for |
 //! | outbox | 1 | the control link |
+//! | loader | 1 | the weights of an assigned shard, unless a later assignment comes; then the engine's load |
 //! | lane reader | per incoming lane | frames; room for prefill rows; the engine's queue |
 //! | lane writer | per outgoing lane | its queue; the neighbour |
 //! | prompt feeder | per generation, entry only | room for prefill rows; the engine's queue |
@@ -24,6 +25,14 @@
 //! nobody else. Single positions take no room: a generation has at most one of them between arrival and departure,
 //! which the node checks rather than trusts, so the decode and return queues need as many places as the session has
 //! generations.
+//!
+//! # Going on
+//!
+//! A generation may have been begun elsewhere: the tokens that were produced of its answer are fed behind the prompt, and
+//! sampling starts after them. It may also take over the KV of another generation of its session, which every node of
+//! the route holds up to the same position; then rows go round from there. The order to open the new one ends the old
+//! one on this node: what comes late for it is dropped, its room is given back, and its account follows unasked. The
+//! engine closes the old one with the command that opens the new one, so that no other can reserve the KV in between.
 //!
 //! # Why it cannot lock up
 //!

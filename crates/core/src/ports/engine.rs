@@ -56,8 +56,9 @@ pub enum EngineCommand {
     },
 }
 
-/// KV of an open generation that another one takes over. The one that had it is closed by that, and answered for with
-/// `Closed`. Where it is not open, or has fewer positions, opening fails.
+/// KV of an open generation that another one takes over. The one that had it is closed by that, even where the other
+/// cannot be opened after all, and answered for with `Closed` before the other is. Where it is not open, or has fewer
+/// positions, opening fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adopt {
     /// Whose.

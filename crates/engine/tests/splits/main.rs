@@ -7,8 +7,13 @@
 
 mod ring;
 
+use std::time::Instant;
+
 use computepool_core::ports::{ChatPrompt, Text};
-use computepool_core::{LayerRange, Sampling};
+use computepool_core::{ContentHash, LayerRange, Sampling};
+use computepool_engine::ShardLoader;
+use computepool_engine::child::Loader;
+use computepool_engine::pipe::{DeviceChoice, EngineOptions};
 use computepool_model::catalogue::sample_model_path;
 use computepool_model::text::ModelText;
 use computepool_model::weights::ModelFile;
@@ -123,4 +128,33 @@ fn a_long_prompt_costs_the_others_no_more_than_the_step_they_share() {
 #[test]
 fn prompts_share_a_step_so_that_a_short_one_gets_past_a_long_one() {
     ring::a_short_prompt_behind_a_long_one(&sample_model_path().unwrap(), LayerRange::new(0, 3).unwrap());
+}
+
+#[test]
+#[ignore = "a measurement, not a check: run with --ignored --nocapture"]
+fn what_a_token_takes_as_measured_and_as_served() {
+    let path = sample_model_path().unwrap();
+    let options = EngineOptions { threads: 1, device: DeviceChoice::Cpu };
+    let began = Instant::now();
+    let speed = ShardLoader.measure(&path, ContentHash([0; 32]), &options).unwrap();
+    println!("{speed:?} in {:?}", began.elapsed());
+    let prompts: Vec<_> = prompts().into_iter().map(|prompt| prompt.into_iter().cycle().take(64).collect()).collect();
+    for shards in [1, 3] {
+        let mut ring = Ring::load(&path, &cut(shards));
+        for (mates, layer_ns) in [(1, speed.layer_ns), (8, speed.layer_ns_8)] {
+            let mut timed = |tokens| {
+                let began = Instant::now();
+                ring.generate(&prompts[..mates], tokens, usize::MAX, &greedy());
+                began.elapsed().as_secs_f64() * 1e3
+            };
+            let (first, all) = (timed(1), timed(33));
+            let measured = (LAYERS as u64 * layer_ns + mates as u64 * speed.head_ns) as f64 / 1e6;
+            let prefill = mates as f64 * (64 * LAYERS as u64 * speed.prefill_ns + speed.head_ns) as f64 / 1e6;
+            println!(
+                "{shards} shards, {mates} at once: a step is measured as {measured:.1} ms and takes {:.1} ms; 64 rows of \
+                 prompt each as {prefill:.0} ms and take {first:.0} ms",
+                (all - first) / 32.0
+            );
+        }
+    }
 }

@@ -81,6 +81,22 @@ async fn a_lost_lane_fails_its_session_alone() {
 }
 
 #[tokio::test]
+async fn a_neighbour_that_stops_reading_is_named() {
+    for lane in [Lane::Prefill, Lane::Decode] {
+        let cluster = Cluster::start(&["0..2", "2..4", "4..6"]).await;
+        let session = cluster.open_session().await;
+        let generation = cluster.open(&session, &[1; 40], 900).await;
+        cluster.net.give_up(session.session, &cluster.machines[0].id, lane);
+        cluster.say(0, OrchestratorMessage::Begin { generation }).await;
+        assert_eq!(cluster.failed(0, generation).await.code, FaultCode::Stalled);
+        assert_eq!(cluster.refused(0, session.session).await.code, FaultCode::Stalled);
+        cluster.failed(1, generation).await;
+        cluster.close(generation).await;
+        cluster.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_lane_lost_between_generations_is_reported_once() {
     let cluster = Cluster::start(&["0..3", "3..6"]).await;
     let (session, other) = (cluster.open_session().await, cluster.open_session().await);

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 enum State {
     Flowing,
     Stalled,
+    GivenUp,
     Cut,
 }
 
@@ -56,6 +57,11 @@ impl Net {
 
     pub fn resume(&self, session: SessionId, from: &NodeId, lane: Lane) {
         self.state(session, from, lane).send_replace(State::Flowing);
+    }
+
+    /// Whoever writes to this lane has waited for its neighbour long enough.
+    pub fn give_up(&self, session: SessionId, from: &NodeId, lane: Lane) {
+        self.state(session, from, lane).send_replace(State::GivenUp);
     }
 
     /// The lane breaks for both sides.
@@ -111,8 +117,10 @@ impl LaneSender for Sender {
     fn send<'a>(&'a mut self, frame: HopFrame) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let state = *self.state.wait_for(|state| *state != State::Stalled).await.map_err(|_| lost())?;
-            if state == State::Cut {
-                return Err(lost());
+            match state {
+                State::Cut => return Err(lost()),
+                State::GivenUp => return Err(Fault::new(FaultCode::Stalled, "the neighbour read nothing")),
+                State::Flowing | State::Stalled => {}
             }
             self.frames.send(Ok(frame)).await.map_err(|_| lost())
         })
