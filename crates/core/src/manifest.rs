@@ -110,7 +110,8 @@ impl Statement for Manifest {
             return refuse(format!("names {} files", self.files.len()));
         }
         for (index, file) in self.files.iter().enumerate() {
-            if !is_plain_name(&file.name) || self.files[..index].iter().any(|other| other.name == file.name) {
+            let taken = |other: &ManifestFile| other.name.eq_ignore_ascii_case(&file.name);
+            if !is_plain_name(&file.name) || self.files[..index].iter().any(taken) {
                 return refuse(format!("has a file that may not be called {:?}", file.name));
             }
             if file.blocks.len() as u64 != file.bytes.div_ceil(u64::from(self.block_bytes)) {
@@ -133,11 +134,38 @@ impl Statement for Manifest {
 
 /// Names that mean the same inside a folder on every system, and nothing outside it.
 fn is_plain_name(name: &str) -> bool {
+    // Windows has these in every folder, whatever stands behind the first dot.
+    let device = |part: &str| {
+        let stem = part.split('.').next().unwrap_or(part).to_ascii_lowercase();
+        let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
+        matches!(stem.as_str(), "con" | "prn" | "aux" | "nul")
+            || numbered.is_some_and(|rest| rest.len() == 1 && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let plain = |part: &str| {
         !part.is_empty()
+            && !device(part)
             && !part.starts_with('.')
             && !part.ends_with('.')
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
     };
     name.len() <= 200 && name.split('/').all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain_name;
+
+    #[test]
+    fn names_stay_in_their_folder_and_mean_the_same_everywhere() {
+        for good in ["model.gguf", "a/b/model-00001-of-00002.safetensors", "config.json", "com10", "console.bin", "a+b"]
+        {
+            assert!(is_plain_name(good), "{good}");
+        }
+        let bad = [
+            "", "/a", "a/", "a//b", "../a", "a/..", ".hidden", "a.", "a b", "a\\b", "c:a", "NUL", "con.txt", "a/LPT1.x",
+        ];
+        for bad in bad {
+            assert!(!is_plain_name(bad), "{bad}");
+        }
+    }
 }
