@@ -7,6 +7,7 @@
 //!
 //! Everything a stranger can send is bounded and checked before it costs memory, and every refusal has a name.
 
+pub mod blocks;
 pub mod control;
 pub mod frame;
 pub mod hello;
