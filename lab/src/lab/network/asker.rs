@@ -53,9 +53,9 @@ impl Asker {
     }
 
     async fn model(&self) -> Result<String, Failure> {
-        let response =
-            self.client.get(format!("{}/models", self.base)).send().await.map_err(Failure::of("/v1/models"))?;
-        let models: Value = response.json().await.map_err(Failure::of("/v1/models"))?;
+        let response = self.request(Method::GET, "/models").send().await.and_then(reqwest::Response::error_for_status);
+        let models: Value =
+            response.map_err(Failure::of("/v1/models"))?.json().await.map_err(Failure::of("/v1/models"))?;
         let id = models["data"][0]["id"].as_str();
         id.map(str::to_owned).ok_or_else(|| Failure::new("no model is offered"))
     }
