@@ -43,6 +43,7 @@ impl Turn<'_> {
         for leg in generation.legs.iter().copied().collect::<Vec<_>>() {
             self.learn(leg);
             self.close_leg(leg);
+            self.disown(leg);
         }
         self.end_if_accounted(of);
     }

@@ -133,11 +133,13 @@ impl Turn<'_> {
     /// The hops that have not accounted for an adopted leg are told to close it: whether they came to take it over is
     /// not certain.
     pub(super) fn disown(&mut self, id: GenerationId) {
+        let by_ms = self.now_ms.saturating_add(self.state.limits.close_ms);
         let Some(leg) = self.state.legs.get_mut(&id) else { return };
-        let LegPhase::Closing { waiting, adopted, .. } = &mut leg.phase else { return };
+        let LegPhase::Closing { waiting, adopted, deadline_ms } = &mut leg.phase else { return };
         if !std::mem::take(adopted) {
             return;
         }
+        *deadline_ms = by_ms.min(*deadline_ms);
         let waiting = waiting.clone();
         self.send_close(id, &waiting);
     }

@@ -61,7 +61,8 @@ impl State {
                 }
                 Record::Places { model, places } => {
                     let newest = places.iter().flat_map(|place| &place.holders).map(|(_, assignment)| *assignment);
-                    self.assignments = newest.fold(self.assignments, u64::max);
+                    // A number that no life can have reached would leave none for this one.
+                    self.assignments = newest.filter(|it| *it < u64::MAX / 2).fold(self.assignments, u64::max);
                     if let Some(pool) = pool_of(self, &model) {
                         self.restore_places(pool, &places, until_ms);
                     }

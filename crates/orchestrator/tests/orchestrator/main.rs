@@ -5,9 +5,14 @@
 
 mod actor;
 mod endings;
+mod failover;
 mod generations;
+mod handover;
+mod heartbeat;
+mod journal;
 mod planning;
 mod random_walk;
 mod registration;
+mod replicas;
 mod script;
 mod sessions;

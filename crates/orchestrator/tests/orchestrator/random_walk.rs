@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (n.clone(), any::<bool>()).prop_map(|(n, insists)| Step::Hello(n, insists)),
         6 => n.clone().prop_map(Step::Answer),
         8 => Just(Step::AnswerAll),
-        6 => (0..CLIENTS, 0_usize..32, 0_u32..9)
+        6 => (0..CLIENTS, 0_usize..12, 0_u32..30)
             .prop_map(|(by, prompt, max_tokens)| Step::Ask { by, prompt, max_tokens }),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(id, unread)| Step::Cancel(id, unread)),
         10 => any::<usize>().prop_map(Step::Token),
@@ -109,7 +109,7 @@ struct OnRoute {
 fn truth(generation: GenerationId, index: u32, max_tokens: u32) -> TokenEvent {
     let seed = u32::from(generation.0[0]);
     // Some end before they must.
-    let stops = (seed * 7 + index).is_multiple_of(11);
+    let stops = (seed * 7 + index).is_multiple_of(23);
     let finish = match () {
         () if index + 1 >= max_tokens => Some(FinishReason::Length),
         () if stops => Some(FinishReason::Stop),
@@ -431,7 +431,7 @@ impl World {
                 self.event(EventKind::Cancel(id, why));
             }
             Step::Token(pick) => self.give(pick),
-            Step::Tokens => (0..6).for_each(|pick| self.give(pick)),
+            Step::Tokens => (0..4).for_each(|pick| self.give(pick)),
             Step::Pass { ticks, silent } => {
                 for _ in 0..ticks {
                     self.now_ms += self.limits.tick_ms;
@@ -567,5 +567,5 @@ fn a_typical_walk_serves_generations_to_their_end() {
         }
     }
     assert!(started > 20 && finished > 10 && failed > 20, "started {started}, tokens in {finished}, failed {failed}");
-    assert!(failovers > 50, "{failovers} failovers, {handovers} handovers");
+    assert!(failovers > 50 && handovers > 2, "{failovers} failovers, {handovers} handovers");
 }

@@ -1,9 +1,10 @@
 //! The kit: a state machine with a clock of its own, nodes that answer when told to, and effects kept for looking at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
-use computepool_core::ports::{ControlEvent, NodeStatus, Signer, Verifier};
+use computepool_core::control::{CONTROL_VERSION, GenerationPart, NodeMessage, OrchestratorMessage};
+use computepool_core::ports::{ControlEvent, NodeStatus, Record, Signer, Verifier};
 use computepool_core::{
     ActivationType, Advert, ClientId, ContentHash, Fault, FinishReason, Generate, GenerationEvent, GenerationId,
     HeldModel, LayerRange, ModelId, ModelSummary, NodeId, Reach, Receipt, Sampling, Sealed, SessionId, ShardInfo,
@@ -38,6 +39,11 @@ impl Verifier for FakeVerifier {
 
 pub fn node(n: usize) -> NodeId {
     NodeId::new(format!("node-{n}")).unwrap()
+}
+
+/// Which node that is.
+pub fn number(node: &NodeId) -> usize {
+    node.as_str().trim_start_matches("node-").parse().unwrap()
 }
 
 pub fn model() -> ModelId {
@@ -163,6 +169,14 @@ pub struct Script {
     pub asides: Vec<(NodeId, OrchestratorMessage)>,
     /// Everything that nodes were told, in order.
     pub sent: Vec<(NodeId, OrchestratorMessage)>,
+    /// Everything that clients were told, in order.
+    pub heard: Vec<(GenerationId, GenerationEvent)>,
+    /// Everything that was to be written down.
+    pub written: Vec<Record>,
+    /// Nodes that answer nothing when all are asked to.
+    pub mute: BTreeSet<usize>,
+    /// How much of `sent` was answered, and of `asides`.
+    answered: (usize, usize),
     asked: u8,
 }
 
@@ -174,7 +188,18 @@ impl Script {
     pub fn with(pool: PoolSettings, limits: Limits) -> Self {
         let signer = Arc::new(FakeKey(NodeId::new("orchestrator").unwrap()));
         let state = State::new(vec![pool], limits, signer, Arc::new(FakeVerifier)).unwrap();
-        Self { state, now_ms: 1_000_000, last: Vec::new(), asides: Vec::new(), sent: Vec::new(), asked: 0 }
+        Self {
+            state,
+            now_ms: 1_000_000,
+            last: Vec::new(),
+            asides: Vec::new(),
+            sent: Vec::new(),
+            heard: Vec::new(),
+            written: Vec::new(),
+            mute: BTreeSet::new(),
+            answered: (0, 0),
+            asked: 0,
+        }
     }
 
     pub fn event(&mut self, kind: EventKind) -> &[Effect] {
@@ -186,8 +211,11 @@ impl Script {
                     message @ (OrchestratorMessage::Ping { .. } | OrchestratorMessage::Probe { .. }),
                 ) => self.asides.push((node, message)),
                 effect => {
-                    if let Effect::Send(node, message) = &effect {
-                        self.sent.push((node.clone(), message.clone()));
+                    match &effect {
+                        Effect::Send(node, message) => self.sent.push((node.clone(), message.clone())),
+                        Effect::Tell(generation, event) => self.heard.push((*generation, event.clone())),
+                        Effect::Write(records) => self.written.extend(records.iter().cloned()),
+                        _ => {}
                     }
                     self.last.push(effect);
                 }
@@ -293,6 +321,117 @@ impl Script {
         self.says(n, NodeMessage::Closed { generation, receipt: None });
     }
 
+    /// `nodes` ready nodes around places for `shards`, under limits that let generations go on elsewhere.
+    pub fn lossless(shards: usize, nodes: usize) -> Self {
+        let mut script = Self::with(PoolSettings::new(summary(30), shards), Limits::default());
+        (0..nodes).for_each(|n| script.join(n, None));
+        script.settle();
+        assert_eq!(script.state.available(), [true]);
+        script
+    }
+
+    /// Everybody who is not mute answers what they were sent, and what follows from that, until nothing is left.
+    pub fn settle(&mut self) {
+        self.settle_some(|_| true);
+    }
+
+    /// The same, as long as the messages are of a kind.
+    pub fn settle_some(&mut self, kind: impl Fn(&OrchestratorMessage) -> bool) {
+        while let Some((to, message)) = self.sent.get(self.answered.0).cloned() {
+            if !kind(&message) {
+                return;
+            }
+            self.answered.0 += 1;
+            let n = number(&to);
+            if !self.mute.contains(&n) {
+                self.answer(n, message);
+            }
+        }
+    }
+
+    fn answer(&mut self, n: usize, message: OrchestratorMessage) {
+        match message {
+            OrchestratorMessage::Assign { assignment, spec, .. } => {
+                self.says(n, NodeMessage::ShardReady { assignment, info: info(&spec) });
+            }
+            OrchestratorMessage::OpenSession { ticket } => {
+                let session = ticket.claimed_session().unwrap();
+                self.says(n, NodeMessage::SessionOpened { session });
+            }
+            OrchestratorMessage::OpenGeneration { generation, part, .. } => {
+                self.says(n, NodeMessage::GenerationOpened { generation });
+                if let Some(adopt) = part.adopt {
+                    self.closed(n, adopt.generation);
+                }
+            }
+            OrchestratorMessage::CloseGeneration { generation } => self.closed(n, generation),
+            OrchestratorMessage::Leave => self.disconnect(n),
+            _ => {}
+        }
+    }
+
+    /// Time passes in ticks, and everybody who is not mute answers pings.
+    pub fn pass(&mut self, ms: u64) {
+        let until_ms = self.now_ms + ms;
+        while self.now_ms < until_ms {
+            self.wait(Limits::default().tick_ms);
+            while let Some((to, message)) = self.asides.get(self.answered.1).cloned() {
+                self.answered.1 += 1;
+                let n = number(&to);
+                if let OrchestratorMessage::Ping { nonce } = message
+                    && !self.mute.contains(&n)
+                {
+                    self.says(n, NodeMessage::Pong { nonce });
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// The leg that was opened last: its id, what its entry was told, and its route.
+    pub fn leg(&self) -> (GenerationId, GenerationPart, Vec<usize>) {
+        let opened = |message: &OrchestratorMessage| match message {
+            OrchestratorMessage::OpenGeneration { generation, part, .. } => Some((*generation, part.clone())),
+            _ => None,
+        };
+        let (id, _) = self.sent.iter().rev().find_map(|(_, message)| opened(message)).expect("a leg was opened");
+        let mut parts = self.sent.iter().filter_map(|(to, message)| {
+            opened(message).filter(|(other, _)| *other == id).map(|(_, part)| (number(to), part))
+        });
+        let (entry, part) = parts.next().unwrap();
+        (id, part, std::iter::once(entry).chain(parts.map(|(n, _)| n)).collect())
+    }
+
+    /// The route of the session that was opened last.
+    pub fn route(&self) -> Vec<usize> {
+        let session = self.opening_session();
+        let to = |(to, message): &(NodeId, OrchestratorMessage)| match message {
+            OrchestratorMessage::OpenSession { ticket } if ticket.claimed_session() == Some(session) => {
+                Some(number(to))
+            }
+            _ => None,
+        };
+        self.sent.iter().filter_map(to).collect()
+    }
+
+    /// The exit of a leg gives tokens `from..to` of the one true sequence of 8.
+    pub fn give(&mut self, leg: GenerationId, exit: usize, tokens: std::ops::Range<u32>) {
+        for index in tokens {
+            self.token(exit, leg, index, (index == 7).then_some(FinishReason::Length));
+        }
+    }
+
+    /// Whether the only client saw the one true sequence of 8, each token once and in order, and then its end.
+    pub fn assert_whole(&self) {
+        let events: Vec<&GenerationEvent> = self.heard.iter().map(|(_, event)| event).collect();
+        assert!(matches!(events[0], GenerationEvent::Started(_)), "{events:?}");
+        for index in 0..8 {
+            let expected = token_event(index, (index == 7).then_some(FinishReason::Length));
+            assert_eq!(events[1 + index as usize], &GenerationEvent::Token(expected), "{events:?}");
+        }
+        assert!(matches!(events[9..], [GenerationEvent::Ended(_)]), "{events:?}");
+    }
+
     /// What the last event said to clients.
     pub fn told(&self) -> Vec<GenerationEvent> {
         let told = |effect: &Effect| match effect {
@@ -355,4 +494,8 @@ pub fn is_close(message: &OrchestratorMessage) -> bool {
 
 pub fn is_leave(message: &OrchestratorMessage) -> bool {
     matches!(message, OrchestratorMessage::Leave)
+}
+
+pub fn is_close_of(message: &OrchestratorMessage, closed: GenerationId) -> bool {
+    matches!(message, OrchestratorMessage::CloseGeneration { generation } if *generation == closed)
 }
