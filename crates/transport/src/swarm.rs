@@ -121,6 +121,7 @@ impl Network {
         }
         let setup = Setup {
             keys: identity.keypair(),
+            listen_timeout: options.listen_timeout,
             offer_listeners: options.relay_server.is_some() && external.is_empty(),
             serve_table: options.relay_server.is_some(),
             peers: Arc::clone(&peers),

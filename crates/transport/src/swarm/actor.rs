@@ -46,7 +46,7 @@ pub(super) enum Command {
     Open { peer: PeerId, connection: ConnectionId, protocol: StreamProtocol, reply: Opened },
     Accept { protocol: StreamProtocol, sender: mpsc::Sender<Inbound>, reply: Reply<Result<(), Fault>> },
     Disconnect { peer: PeerId },
-    Relay { relay: PeerId, address: Multiaddr },
+    Relays { addresses: Vec<(PeerId, Multiaddr)> },
     Provide { key: [u8; 32], reply: Reply<Result<(), Fault>> },
     StopProviding { key: [u8; 32] },
     Providers { key: [u8; 32], reply: Reply<Vec<PeerId>> },
@@ -77,6 +77,7 @@ struct Tabling {
 /// What is fixed when an actor starts.
 pub(super) struct Setup {
     pub(super) keys: Keypair,
+    pub(super) listen_timeout: Duration,
     /// The relay server is to offer the listeners' addresses, since the owner named no others.
     pub(super) offer_listeners: bool,
     /// The table's queries are answered, however this node can be reached.
@@ -104,6 +105,8 @@ pub(super) struct SwarmActor {
     /// Listeners that have no address yet, and whom to tell when all have.
     unready: HashSet<ListenerId>,
     ready: Option<Reply<()>>,
+    /// When relays are dialled, whether or not every listener has an address by then.
+    unready_until: Instant,
 }
 
 impl SwarmActor {
@@ -116,8 +119,19 @@ impl SwarmActor {
         ready: Reply<()>,
     ) -> Self {
         let (unready, ready) = (listeners.into_iter().collect(), Some(ready));
-        let (relays, tabling) = (Relays::default(), Tabling::default());
-        Self { swarm, inbox, setup, boards, dials: HashMap::new(), relays, tabling, unready, ready }
+        let unready_until = Instant::now() + setup.listen_timeout;
+        Self {
+            swarm,
+            inbox,
+            setup,
+            boards,
+            dials: HashMap::new(),
+            relays: Relays::default(),
+            tabling: Tabling::default(),
+            unready,
+            ready,
+            unready_until,
+        }
     }
 
     pub(super) fn start(self, node: NodeId) -> JoinHandle<()> {
@@ -160,8 +174,10 @@ impl SwarmActor {
                     tracing::debug!(%peer, "was not connected");
                 }
             }
-            Command::Relay { relay, address } => {
-                self.relays.add(relay, address, Instant::now());
+            Command::Relays { addresses } => {
+                for (relay, address) in addresses {
+                    self.relays.add(relay, address, Instant::now());
+                }
                 self.tend_relays();
             }
             Command::Provide { key, reply } => answer(reply, self.provide(key)),
@@ -233,6 +249,7 @@ impl SwarmActor {
     fn listener_ready(&mut self, listener: ListenerId) {
         self.unready.remove(&listener);
         self.check_ready();
+        self.tend_relays();
     }
 
     fn check_ready(&mut self) {

@@ -148,11 +148,13 @@ impl Network {
             return;
         }
         let dialled = self.dial_nice(peer, texts, Way::Direct);
+        let hopeful = self.inner.nat && !self.inner.futile.is_known(peer, Way::Direct, Instant::now());
         let punched = async {
-            while let Some(since) = self.inner.peers.only_relayed_since(&peer).filter(|_| self.inner.nat) {
+            while let Some(since) = self.inner.peers.only_relayed_since(&peer).filter(|_| hopeful) {
                 if timeout_at(since + PUNCH, changes.changed()).await.is_err() {
                     tracing::debug!(%peer, "no punch came through in time; staying with the relay");
                     self.inner.peers.stays_relayed(&peer);
+                    self.inner.futile.remember(peer, Way::Direct, Instant::now());
                 }
             }
         };

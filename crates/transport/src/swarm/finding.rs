@@ -48,11 +48,9 @@ impl Network {
     /// Keeps reservations at these relays too; each address ends in `/p2p/ID`. Fails with `invalid_request` when one
     /// does not, and then none is used.
     pub async fn use_relays(&self, relays: &[String]) -> Result<(), Fault> {
-        let parsed = relays.iter().map(|text| addresses::relay(text)).collect::<Result<Vec<_>, _>>()?;
-        for (relay, address) in parsed.into_iter().filter(|(relay, _)| *relay != self.inner.me) {
-            self.command(Command::Relay { relay, address }).await?;
-        }
-        Ok(())
+        let mut addresses = relays.iter().map(|text| addresses::relay(text)).collect::<Result<Vec<_>, _>>()?;
+        addresses.retain(|(relay, _)| *relay != self.inner.me);
+        self.command(Command::Relays { addresses }).await
     }
 
     /// The nodes of the local network that mDNS found, with their addresses.

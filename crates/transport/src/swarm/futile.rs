@@ -9,8 +9,12 @@ use tokio::time::Instant;
 
 use super::peers::Way;
 
-/// How long a dial that failed is not tried again.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long it is not tried again to reach a peer without its relay. NATs seldom change their ways, and a punch goes on
+/// being tried behind the scenes: this is about waiting for it.
+const WITHOUT_RELAY: Duration = Duration::from_secs(600);
+
+/// How long another transport is not tried again.
+const OTHER_TRANSPORT: Duration = Duration::from_secs(60);
 
 /// Dials remembered; where there are more, some are tried again too early.
 const MAX_REMEMBERED: usize = 1024;
@@ -25,7 +29,7 @@ impl Futile {
     pub(super) fn remember(&self, peer: PeerId, way: Way, now: Instant) {
         let mut tried = self.lock();
         if tried.len() >= MAX_REMEMBERED {
-            tried.retain(|_, at| now.saturating_duration_since(*at) < REMEMBERED);
+            tried.retain(|(_, way), at| now.saturating_duration_since(*at) < remembered(*way));
         }
         if tried.len() < MAX_REMEMBERED {
             tried.insert((peer, way), now);
@@ -33,11 +37,18 @@ impl Futile {
     }
 
     pub(super) fn is_known(&self, peer: PeerId, way: Way, now: Instant) -> bool {
-        self.lock().get(&(peer, way)).is_some_and(|at| now.saturating_duration_since(*at) < REMEMBERED)
+        self.lock().get(&(peer, way)).is_some_and(|at| now.saturating_duration_since(*at) < remembered(way))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(PeerId, Way), Instant>> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remembered(way: Way) -> Duration {
+    match way {
+        Way::Any | Way::Direct => WITHOUT_RELAY,
+        Way::Over(_) => OTHER_TRANSPORT,
     }
 }
 
@@ -51,13 +62,17 @@ mod tests {
         let (futile, peer, mut now) = (Futile::default(), PeerId::random(), Instant::now());
         futile.remember(peer, Way::Direct, now);
         assert!(futile.is_known(peer, Way::Direct, now));
-        assert!(!futile.is_known(peer, Way::Over(Transport::Tcp), now));
-        assert!(!futile.is_known(PeerId::random(), Way::Direct, now));
+        let tcp = Way::Over(Transport::Tcp);
+        assert!(!futile.is_known(peer, tcp, now) && !futile.is_known(PeerId::random(), Way::Direct, now));
+        futile.remember(peer, tcp, now);
+        assert!(futile.is_known(peer, tcp, now));
         for _ in 0..2 * MAX_REMEMBERED {
             futile.remember(PeerId::random(), Way::Direct, now);
         }
         assert!(futile.is_known(peer, Way::Direct, now) && futile.lock().len() <= MAX_REMEMBERED);
-        now += REMEMBERED;
+        now += OTHER_TRANSPORT;
+        assert!(futile.is_known(peer, Way::Direct, now) && !futile.is_known(peer, tcp, now));
+        now += WITHOUT_RELAY;
         assert!(!futile.is_known(peer, Way::Direct, now));
         futile.remember(peer, Way::Direct, now);
         assert!(futile.is_known(peer, Way::Direct, now) && futile.lock().len() == 1, "room is made");

@@ -25,9 +25,6 @@ struct Observation {
     address: Multiaddr,
 }
 
-/// Two hosts saw this node come from different places.
-struct Differs;
-
 /// From where peers saw this node come, one observation for each peer and transport, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Observations {
@@ -60,35 +57,47 @@ impl Observations {
 
     /// What the observations of two or more hosts amount to.
     ///
-    /// One transport whose port stays the same is enough to punch through; a different port towards different hosts
-    /// counts where no transport does better.
+    /// Two hosts that saw the same port, over any transport, are enough: a connection now and then leaves from a port of
+    /// its own, where the listening one is taken, and is seen with another. Where no two agree, no port is kept.
     pub(super) fn reach(&self) -> Reach {
-        match [Transport::Tcp, Transport::Quic].map(|transport| self.verdict(transport)) {
-            [Some(Ok(_)), _] | [_, Some(Ok(_))] => Reach::Punchable,
-            [Some(Err(Differs)), _] | [_, Some(Err(Differs))] => Reach::Relayed,
-            [None, None] => Reach::Unknown,
+        let over = [Transport::Tcp, Transport::Quic].map(|transport| self.by_host(transport));
+        match over.iter().map(Vec::len).max() {
+            _ if !self.agreed().is_empty() => Reach::Punchable,
+            Some(2..) => Reach::Relayed,
+            _ => Reach::Unknown,
         }
     }
 
-    /// Addresses that all hosts, two at least, saw alike.
+    /// Addresses that two hosts or more saw alike.
     pub(super) fn agreed(&self) -> Vec<Multiaddr> {
-        let judged = [Transport::Tcp, Transport::Quic].map(|transport| self.verdict(transport));
-        judged.into_iter().flatten().filter_map(Result::ok).cloned().collect()
-    }
-
-    /// The address that every host saw over `transport`, by its last observation; `None` with fewer than two hosts.
-    fn verdict(&self, transport: Transport) -> Option<Result<&Multiaddr, Differs>> {
-        let mut seen: Vec<&Observation> = Vec::new();
-        for observation in self.kept.iter().rev().filter(|observation| observation.transport == transport) {
-            if seen.iter().all(|other| other.host != observation.host) {
-                seen.push(observation);
+        let mut agreed = Vec::new();
+        for seen in [Transport::Tcp, Transport::Quic].map(|transport| self.by_host(transport)) {
+            for (at, address) in seen.iter().enumerate() {
+                if seen[..at].iter().any(|other| outside(other) == outside(address)) {
+                    agreed.push((*address).clone());
+                    break;
+                }
             }
         }
-        let [first, others @ ..] = seen.as_slice() else { return None };
-        let outside = |seen: &Observation| (ip_of(&seen.address), port_of(&seen.address));
-        let same = others.iter().all(|other| outside(other) == outside(first));
-        (!others.is_empty()).then_some(if same { Ok(&first.address) } else { Err(Differs) })
+        agreed
     }
+
+    /// What each host saw last over `transport`.
+    fn by_host(&self, transport: Transport) -> Vec<&Multiaddr> {
+        let (mut hosts, mut seen) = (Vec::new(), Vec::new());
+        for observation in self.kept.iter().rev().filter(|observation| observation.transport == transport) {
+            if !hosts.contains(&observation.host) {
+                hosts.push(observation.host);
+                seen.push(&observation.address);
+            }
+        }
+        seen
+    }
+}
+
+/// The outside of a NAT that an address names.
+fn outside(address: &Multiaddr) -> (Option<IpAddr>, Option<u16>) {
+    (ip_of(address), port_of(address))
 }
 
 #[cfg(test)]
@@ -125,6 +134,8 @@ mod tests {
             Reach::Punchable,
             "one transport that keeps its port will do"
         );
+        let three = "203.0.113.3";
+        assert_eq!(verdict(&[(one, tcp), (two, tcp_too), (three, tcp)]), Reach::Punchable, "one came from elsewhere");
         let elsewhere = "/ip4/198.51.100.8/tcp/4001";
         assert_eq!(verdict(&[(one, tcp), (two, elsewhere)]), Reach::Relayed, "carriers may change the address too");
     }

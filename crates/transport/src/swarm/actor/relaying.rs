@@ -19,6 +19,11 @@ const SETTLED: Duration = Duration::from_secs(1);
 impl SwarmActor {
     /// Does what is due about relays.
     pub(super) fn tend_relays(&mut self) {
+        // A connection made before the listeners are ready leaves from a port of its own, and what the relay observes of
+        // that one says nothing about theirs.
+        if !self.unready.is_empty() && Instant::now() < self.unready_until {
+            return;
+        }
         let peers = &self.setup.peers;
         let steps = self.relays.due(Instant::now(), |peer| peers.is_connected(peer, Way::Direct));
         for step in steps {
