@@ -81,20 +81,11 @@ async fn who_comes_while_all_are_served_is_told_to_come_back() {
     let (server, _client, exchange) =
         pair(Arc::clone(&shelf), BlockLimits { max_serving: 1, ..BlockLimits::default() }).await;
     let first = fetch(&exchange, server.id(), 1, 100_000);
-    let second = async {
-        // The first holds the only place, or will: whoever of the two comes second is sent away.
-        loop {
-            match fetch(&exchange, server.id(), 2, 200_000).await {
-                Err(fault) => return fault,
-                Ok(_) => panic!("nothing may be read yet"),
-            }
-        }
-    };
+    let second = fetch(&exchange, server.id(), 2, 200_000);
+    // Whoever of the two comes second is sent away.
     let both = async { futures::future::select(Box::pin(first), Box::pin(second)).await };
-    let fault = match soon(both).await {
-        futures::future::Either::Left((first, _)) => first.unwrap_err(),
-        futures::future::Either::Right((second, _)) => second,
-    };
+    let (sent_away, _waiting) = soon(both).await.factor_first();
+    let fault = sent_away.unwrap_err();
     assert_eq!(fault.code, FaultCode::NoCapacity);
     assert!(matches!(fault.retry, Retry::AfterMs(_)), "{fault:?}");
     shelf.reads.add_permits(10);

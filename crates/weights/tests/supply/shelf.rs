@@ -28,7 +28,7 @@ async fn what_is_held_is_told_in_the_longest_ranges_and_outlives_the_process() {
 
     let shelf = shelf.reopened();
     assert_eq!((ranges(&shelf).as_slice(), shelf.shelf.bytes()), (held.as_slice(), bytes));
-    assert_eq!(shelf.shelf.summaries(), [model.manifest.summary.clone()]);
+    assert_eq!(shelf.shelf.summaries(), std::slice::from_ref(&model.manifest.summary));
     let block = model.manifest.blocks_for(range(1, 3))[0][1] as usize;
     let hash = model.manifest.files[0].blocks[block];
     let start = block * BLOCK as usize;
