@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use computepool_api::{ApiKey, ApiOptions, KeyLimits};
-use computepool_core::ports::{Inference, SystemClock};
+use computepool_core::ports::{Inference, Journal, SystemClock};
 use computepool_core::{Fault, FaultCode, Invite, NodeId};
 use computepool_model::catalogue::ModelSource;
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
+use computepool_store::Store;
 use computepool_transport::control::{ControlHub, ControlOptions};
 use computepool_transport::{Network, NetworkOptions, PeerVerifier, RelayLimits};
 use rand::SeedableRng as _;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::identity::{IdentityLock, identity};
 use crate::models;
+use crate::stock::{ShelfSettings, Stock};
 
 /// How an orchestrator is set up.
 #[derive(Clone, Debug)]
@@ -40,6 +42,9 @@ pub struct OrchestratorSettings {
     pub state: Option<String>,
     /// The models it offers.
     pub models: Vec<ModelSource>,
+    /// Lets nodes fetch the weights: from this folder's shelf, and from the addresses of web folders in which the files of
+    /// all models lie.
+    pub share: Option<(ShelfSettings, Vec<String>)>,
     /// Into how many shards each is cut.
     pub shards: usize,
     /// The longest sequence served, in tokens.
@@ -70,6 +75,7 @@ impl OrchestratorSettings {
             outward: false,
             state: None,
             models,
+            share: None,
             shards: 3,
             max_context: 4096,
             kv_bytes: 512 << 20,
@@ -116,6 +122,7 @@ pub struct RunningOrchestrator {
     address: OrchestratorAddress,
     closing: CancellationToken,
     server: Option<tokio::task::JoinHandle<()>>,
+    store: Option<Arc<Store>>,
     _identity: IdentityLock,
 }
 
@@ -134,23 +141,40 @@ impl RunningOrchestrator {
     pub async fn start(settings: OrchestratorSettings) -> Result<Self, Fault> {
         let (identity, lock) = identity(settings.identity.as_deref())?;
         let catalogue = models::scan(settings.models.clone()).await?;
-        let mut pools = Vec::new();
-        for entry in catalogue.entries() {
-            let pool = PoolSettings {
-                max_context: settings.max_context,
-                kv_bytes: settings.kv_bytes,
-                max_generations: settings.max_generations,
-                ..PoolSettings::new(entry.summary.clone(), settings.shards)
-            };
-            pools.push((pool, models::text(entry).await?));
-        }
-        if pools.is_empty() {
+        if catalogue.entries().is_empty() {
             let why =
                 catalogue.skipped().iter().map(|s| format!("; {}: {}", s.path.display(), s.fault)).collect::<String>();
             return Err(Fault::new(FaultCode::ModelNotFound, format!("no model was found to offer{why}"))
                 .hint("name a GGUF file or a Hugging Face folder with --model"));
         }
         let network = Network::start(&identity, settings.network()).await?;
+        let (shelf, urls) = settings.share.clone().unzip();
+        let shared = match shelf {
+            Some(shelf) => Some(Stock::open(&catalogue, Some(shelf), identity.id())?.supplied(&network).await?),
+            None => None,
+        };
+        let mut pools = Vec::new();
+        for entry in catalogue.entries() {
+            let source = match &shared {
+                Some(shared) => Some(shared.share(entry, &identity, urls.clone().unwrap_or_default()).await?),
+                None => None,
+            };
+            let pool = PoolSettings {
+                max_context: settings.max_context,
+                kv_bytes: settings.kv_bytes,
+                max_generations: settings.max_generations,
+                source,
+                ..PoolSettings::new(entry.summary.clone(), settings.shards)
+            };
+            pools.push((pool, models::text(entry).await?));
+        }
+        if let Some(shared) = &shared {
+            shared.announce().await;
+        }
+        let store = match &settings.state {
+            Some(place) => Some(Store::open(place, identity.id()).await?),
+            None => None,
+        };
         let options = ControlOptions { queue: CONTROL_QUEUE, ..ControlOptions::default() };
         let (hub, events) = ControlHub::start(&network, options).await?;
         let ports = Ports {
@@ -160,6 +184,8 @@ impl RunningOrchestrator {
             verifier: Arc::new(PeerVerifier),
             clock: Arc::new(SystemClock),
             random: Box::new(rand::rngs::StdRng::from_os_rng()),
+            journal: store.clone().map(|store| store as Arc<dyn Journal>),
+            journal: None,
         };
         let handle = Orchestrator::start(ports, pools, Limits::default())
             .map_err(|error| Fault::new(FaultCode::InvalidRequest, error.to_string()))?;
@@ -171,7 +197,7 @@ impl RunningOrchestrator {
         let invite = Invite { orchestrator: node.clone(), addresses: at, relays }.to_string();
         let address = OrchestratorAddress { node, addresses, api: None, invite };
         let closing = CancellationToken::new();
-        let mut this = Self { handle, network, address, closing, server: None, _identity: lock };
+        let mut this = Self { handle, network, address, closing, server: None, store, _identity: lock };
         if let Some(listen) = settings.api {
             let mut options = ApiOptions::default();
             options.keys = settings.keys;
@@ -230,6 +256,11 @@ impl RunningOrchestrator {
             if tokio::time::timeout(LAST_BYTES, &mut server).await.is_err() {
                 server.abort();
             }
+        }
+        if let Some(store) = self.store
+            && let Err(error) = store.close().await
+        {
+            tracing::warn!(%error, "the journal was not closed in order");
         }
         self.network.shutdown().await;
     }

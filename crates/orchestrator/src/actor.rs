@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use computepool_core::control::OrchestratorMessage;
-use computepool_core::ports::{Clock, ControlEvent, ControlServer, Signer, Text, Verifier};
+use computepool_core::ports::{Clock, ControlEvent, ControlServer, Journal, Signer, Text, Verifier};
 use computepool_core::{ClientId, Fault, Generate, GenerationEvent, GenerationId, ModelId, NodeId, SessionId};
 use futures::StreamExt;
 use futures::future::{self, BoxFuture, Either};
@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::Instrument;
 
 use crate::handle::Offer;
+use crate::journaling::JournalWriter;
 use crate::{
     Asked, Cancelling, Effect, Event, EventKind, Limits, Loss, OrchestratorHandle, PoolSettings, SettingsError,
     Snapshot, State, apply,
@@ -35,6 +36,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from. Must not be guessable.
     pub random: Box<dyn RngCore + Send>,
+    /// What must be found again after a restart; without one, nothing is.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// What a handle asks of the task.
@@ -63,8 +66,10 @@ pub struct Orchestrator {
     clients: BTreeMap<GenerationId, Client>,
     /// One for each client, ending when it goes away (with its id) or has been told an end (without).
     departures: FuturesUnordered<BoxFuture<'static, Option<GenerationId>>>,
+    journal: Option<JournalWriter>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     published: u64,
+    journal_fault: Option<String>,
     drained: Vec<oneshot::Sender<()>>,
     stopped: bool,
 }
@@ -109,28 +114,34 @@ impl Orchestrator {
             random: ports.random,
             clients: BTreeMap::new(),
             departures: FuturesUnordered::new(),
+            journal: None,
             snapshot,
+            journal_fault: None,
             drained: Vec::new(),
             stopped: false,
         };
         let span = tracing::info_span!("orchestrator");
-        tokio::spawn(orchestrator.run(inbox, ports.events, tick).instrument(span));
+        tokio::spawn(orchestrator.run(ports.journal, inbox, ports.events, tick).instrument(span));
         Ok(OrchestratorHandle::new(commands, shown, offers, client_buffer))
     }
 
     async fn run(
         mut self,
+        journal: Option<Arc<dyn Journal>>,
         mut inbox: mpsc::Receiver<Command>,
         mut links: BoxStream<'static, ControlEvent>,
         tick: Duration,
     ) {
+        if let Some(journal) = journal {
+            self.take_over(journal).await;
+        }
         let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut handles_left, mut links_left) = (true, true);
         while !self.stopped {
             tokio::select! {
                 biased;
-                _ = ticks.tick() => self.step(EventKind::Tick),
+                _ = ticks.tick() => self.handle_tick(),
                 Some(departed) = self.departures.next() => self.handle_departure(departed),
                 command = inbox.recv(), if handles_left => match command {
                     Some(command) => self.handle_command(command),
@@ -149,9 +160,45 @@ impl Orchestrator {
                 },
             }
         }
+        if let Some(journal) = self.journal.take() {
+            journal.finish().await;
+        }
         for done in self.drained.drain(..) {
             // Whoever asked may have stopped waiting.
             let _ = done.send(());
+        }
+    }
+
+    /// Finds again what an earlier life wrote down, before anything else happens, and goes on writing.
+    async fn take_over(&mut self, journal: Arc<dyn Journal>) {
+        self.state.keep_records();
+        let mut writer = JournalWriter::start(journal.clone());
+        match journal.read().await {
+            Ok(records) => {
+                let found = records.len();
+                for effect in self.state.restore(self.clock.now_ms(), records) {
+                    if let Effect::Write(records) = effect {
+                        writer.write(records);
+                    }
+                }
+                tracing::info!(found, "took over what an earlier life wrote down");
+            }
+            Err(fault) => tracing::error!(%fault, "the journal cannot be read; starting without what it knows"),
+        }
+        self.journal = Some(writer);
+        self.publish();
+    }
+
+    fn handle_tick(&mut self) {
+        self.step(EventKind::Tick);
+        let Some(journal) = &mut self.journal else { return };
+        if journal.wants_all() {
+            journal.write(self.state.records());
+        }
+        let fault = journal.fault();
+        if self.journal_fault != fault {
+            self.journal_fault = fault;
+            self.show();
         }
     }
 
@@ -210,15 +257,34 @@ impl Orchestrator {
                             due.push_back(EventKind::Cancel(generation, Cancelling::Unread));
                         }
                     }
-                    Effect::Write(_) => {}
+                    Effect::Write(records) => {
+                        if let Some(journal) = &mut self.journal {
+                            journal.write(records);
+                        }
+                    }
                     Effect::Stopped => self.stopped = true,
                 }
             }
         }
+        self.publish();
+    }
+
+    /// Shows what has changed.
+    fn publish(&mut self) {
         if self.published != self.state.revision() {
             self.published = self.state.revision();
-            self.snapshot.send_replace(Arc::new(Snapshot::of(&self.state)));
+            self.show();
         }
+    }
+
+    fn show(&mut self) {
+        let mut snapshot = Snapshot::of(&self.state);
+        snapshot.network.journal_fault = self.journal_fault.clone();
+        let before = self.snapshot.borrow().network.failovers;
+        if snapshot.network.failovers > before {
+            tracing::info!(so_far = snapshot.network.failovers, "a generation went on on another route");
+        }
+        self.snapshot.send_replace(Arc::new(snapshot));
     }
 
     fn send(&self, node: &NodeId, message: OrchestratorMessage) {

@@ -29,6 +29,7 @@ mod actor;
 pub mod advisor;
 mod event;
 mod handle;
+mod journaling;
 pub mod plan;
 mod refusal;
 mod settings;

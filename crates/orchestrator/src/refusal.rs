@@ -124,7 +124,7 @@ pub enum RouteGap {
     NotReady {
         /// Who.
         name: String,
-        /// `loading`, `unable to serve` or `not answering for`.
+        /// What it does instead of serving: `loading`, `unable to serve`, …
         doing: &'static str,
         /// What.
         layers: LayerRange,

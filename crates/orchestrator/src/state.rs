@@ -64,6 +64,8 @@ pub struct State {
     watch_ms: u64,
     /// When to look next at who lacks measured paths.
     probe_at_ms: u64,
+    /// When to ask the advisor next.
+    advice_at_ms: u64,
     failovers: u64,
     handovers: u64,
     remembered: Remembered,
@@ -115,6 +117,7 @@ impl State {
             ticked_ms: 0,
             watch_ms: 0,
             probe_at_ms: 0,
+            advice_at_ms: 0,
             failovers: 0,
             handovers: 0,
             remembered: Remembered::default(),

@@ -60,6 +60,9 @@ pub struct NetworkStatus {
     /// Generations that were handed over because a node left, since the start.
     #[serde(default)]
     pub handovers: u64,
+    /// Why nothing can be written down that a restart would have to find, while that is so.
+    #[serde(default)]
+    pub journal_fault: Option<String>,
 }
 
 /// How one model is served.

@@ -6,12 +6,17 @@ use computepool_core::ports::Pace;
 use computepool_core::{GenerationId, LayerRange, NodeId};
 
 use super::Turn;
+use crate::advisor::advise;
 use crate::plan::{self, Problem};
 
 /// A pace is taken from legs that gave at least as many tokens as this, so that one late token says little.
 const LEAST_TOKENS: u32 = 8;
 /// The prompt of [`Pace::first_us`], in tokens.
 const PROMPT: u64 = 128;
+/// Between two pieces of advice, in milliseconds.
+const ADVICE_MS: u64 = 5_000;
+/// The most machines that are advised on at once; exactly so many are placed exactly.
+const MAX_ADVISED: usize = 16;
 
 impl Turn<'_> {
     /// A leg is about to end: what it took corrects what is believed of its nodes. Only a leg that was alone on its
@@ -56,6 +61,37 @@ impl Turn<'_> {
             if let Some(node) = self.state.registered_mut(id).filter(|node| node.slowness != slowness) {
                 node.slowness = slowness;
                 self.record_node(id);
+            }
+        }
+    }
+
+    /// What the advisor says to the machines that are there, now and then.
+    pub(super) fn advise(&mut self) {
+        if self.now_ms < self.state.advice_at_ms {
+            return;
+        }
+        self.state.advice_at_ms = self.now_ms.saturating_add(ADVICE_MS);
+        for pool in 0..self.state.pools.len() {
+            let mut nodes: Vec<(bool, u64, &NodeId)> = self
+                .state
+                .links
+                .keys()
+                .filter_map(|id| {
+                    let node = self.state.registered(id)?;
+                    let holds = node.place.as_ref().is_some_and(|place| place.pool == pool);
+                    (node.offers(pool) && !node.draining).then_some((!holds, node.order, id))
+                })
+                .collect();
+            // Those who hold a place come first, then those who came first.
+            nodes.sort();
+            nodes.truncate(MAX_ADVISED);
+            let it = &self.state.pools[pool];
+            let (machines, nodes) = self.state.machines(it, nodes.into_iter().map(|(_, _, id)| id));
+            let advice = (!nodes.is_empty())
+                .then(|| advise(&Problem::of(&it.settings), &machines, &self.state.paths(&nodes)).sentence);
+            if self.state.pools[pool].advice != advice {
+                self.state.pools[pool].advice = advice;
+                self.shown();
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Replicas: places held by several nodes, so that one can be lost.
 
+use std::collections::BTreeMap;
+
 use computepool_core::NodeId;
 
 use super::Turn;
@@ -42,7 +44,8 @@ impl Turn<'_> {
         let held: Vec<Vec<NodeId>> =
             it.slots.iter().map(|slot| slot.holders.iter().filter(good).cloned().collect()).collect();
         let (machines, nodes) = self.state.machines(it, held.iter().flatten().chain(&spares));
-        let index = |id: &NodeId| nodes.iter().position(|other| other == id);
+        let indices: BTreeMap<&NodeId, usize> = nodes.iter().enumerate().map(|(index, id)| (id, index)).collect();
+        let index = |id: &NodeId| indices.get(id).copied();
         let places: Vec<Filled> = it
             .slots
             .iter()

@@ -92,6 +92,7 @@ impl State {
             };
             let doing = match node.place.as_ref().map(|place| &place.phase) {
                 Some(PlacePhase::Ready { .. }) if node.suspect => "not answering for",
+                Some(PlacePhase::Ready { .. }) if node.is_outdated(self.now_ms) => "past its advert with",
                 Some(PlacePhase::Ready { info }) => {
                     ready.push((id, info.activation));
                     continue;

@@ -34,6 +34,7 @@ impl State {
             pools: (0..self.pools.len()).map(|pool| self.pool_status(pool)).collect(),
             failovers: self.failovers,
             handovers: self.handovers,
+            journal_fault: None,
         }
     }
 
@@ -57,6 +58,8 @@ impl State {
             (phase, reason)
         };
         let reason = if node.suspect { format!("{reason}, but does not answer") } else { reason };
+        let reason =
+            if node.is_outdated(self.now_ms) { format!("{reason}, but its advert has expired") } else { reason };
         let reason = match &node.note {
             Some(note) => format!("{reason}; {note}"),
             None => reason,

@@ -2,15 +2,17 @@
 
 mod cluster;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use computepool_core::ports::{Inference, ShardPhase};
+use computepool_core::ports::{Inference, Record, ShardPhase};
 use computepool_core::{FaultCode, FinishReason, GenerationEvent, ModelId};
 use computepool_orchestrator::Limits;
 use futures::StreamExt;
 
 use crate::script::{client, limits, model, node, range, request};
-use cluster::{Cluster, Habit};
+use cluster::{Cluster, Habit, Memory};
 
 #[tokio::test]
 async fn a_generation_end_to_end() {
@@ -146,4 +148,73 @@ async fn without_handles_it_ends_by_itself() {
     assert_eq!(fault.code, FaultCode::Draining);
     while shown.changed().await.is_ok() {}
     assert_eq!(left.await, 1);
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_when_a_node_of_its_route_is_lost_again_and_again() {
+    let cluster = Cluster::start_with(1, 5, Habit::OneToken, Limits::default(), None).await;
+    cluster.handle.subscribe().wait_for(|it| it.network.pools[0].spares == Some(4)).await.unwrap();
+    let mut stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
+    assert!(matches!(stream.next().await, Some(GenerationEvent::Started(_))));
+    for index in 0..4 {
+        assert_eq!(stream.next().await.as_ref().and_then(token), Some((index, None)));
+        let busy = cluster.handle.status().nodes.into_iter().find(|it| it.generations > 0).unwrap();
+        cluster.cut(crate::script::number(&busy.node)).await;
+    }
+    assert_eq!(stream.next().await.as_ref().and_then(token), Some((4, Some(FinishReason::Length))));
+    assert!(matches!(stream.next().await, Some(GenerationEvent::Ended(_))));
+    assert_eq!(cluster.handle.status().failovers, 4);
+}
+
+#[tokio::test]
+async fn another_life_finds_what_the_last_one_wrote_down() {
+    let journal = Arc::new(Memory::default());
+    let cluster = Cluster::start_with(2, 2, Habit::OneToken, Limits::default(), Some(journal.clone())).await;
+    let mut stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
+    stream.next().await;
+    stream.next().await;
+    // What a crash leaves behind: nothing after this moment is written.
+    let left = loop {
+        let records = journal.records.lock().unwrap().clone();
+        if records.iter().any(|it| matches!(it, Record::GenerationBegan { .. })) {
+            break records;
+        }
+        tokio::task::yield_now().await;
+    };
+    drop(stream);
+    drop(cluster);
+    let journal = Arc::new(Memory::default());
+    journal.records.lock().unwrap().extend(left);
+    let cluster = Cluster::start_with(2, 2, Habit::Generous, Limits::default(), Some(journal.clone())).await;
+    assert_eq!(cluster.handle.status().sessions, 1, "it is still ann's");
+    let stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
+    assert!(matches!(stream.collect::<Vec<_>>().await.last(), Some(GenerationEvent::Ended(_))));
+    cluster.handle.drain(Duration::from_secs(5)).await;
+    let records = journal.records.lock().unwrap().clone();
+    let ends: Vec<_> = records
+        .iter()
+        .filter_map(|it| match it {
+            Record::GenerationEnded { tokens, fault, .. } => Some((*tokens, *fault)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ends, [(0, Some(FaultCode::Interrupted)), (5, None)]);
+    let closed = records.iter().filter(|it| matches!(it, Record::SessionClosed(_))).count();
+    assert_eq!(closed, 2, "a drain closes what is open, and that is written before it ends");
+}
+
+#[tokio::test]
+async fn a_journal_that_fails_is_shown_and_tokens_flow() {
+    let journal = Arc::new(Memory::default());
+    journal.broken.store(true, Ordering::Relaxed);
+    let cluster = Cluster::start_with(1, 1, Habit::Generous, Limits::default(), Some(journal.clone())).await;
+    let stream = cluster.handle.generate(&client("ann"), &model(), request(4, 5)).await.unwrap();
+    assert!(matches!(stream.collect::<Vec<_>>().await.last(), Some(GenerationEvent::Ended(_))));
+    let mut shown = cluster.handle.subscribe();
+    let fault = shown.wait_for(|it| it.network.journal_fault.is_some()).await.unwrap().network.journal_fault.clone();
+    assert_eq!(fault.as_deref(), Some("the disk is full"));
+    journal.broken.store(false, Ordering::Relaxed);
+    shown.wait_for(|it| it.network.journal_fault.is_none()).await.unwrap();
+    let kept = journal.records.lock().unwrap().clone();
+    assert!(matches!(kept[0], Record::Node(_)), "nothing was left out: {kept:?}");
 }

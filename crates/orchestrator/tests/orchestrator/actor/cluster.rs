@@ -1,15 +1,17 @@
 //! A fake control server and nodes that answer as they are wont to.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
 use computepool_core::ports::{
-    ChatPrompt, Clock, ControlEvent, ControlServer, SystemClock, Text, TextDecoder, ToolDialect,
+    ChatPrompt, Clock, ControlEvent, ControlServer, Journal, Record, SystemClock, Text, TextDecoder, ToolDialect,
 };
 use computepool_core::{Advert, Fault, FaultCode, FinishReason, GenerationId, LayerRange, NodeId, SessionId};
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use rand::SeedableRng;
 use tokio::sync::{mpsc, watch};
 
@@ -57,6 +59,17 @@ pub struct Cluster {
 impl Cluster {
     /// Returns when the route is up.
     pub async fn start(shards: usize, habit: Habit, limits: Limits) -> Self {
+        Self::start_with(shards, shards, habit, limits, None).await
+    }
+
+    /// The same, with more nodes and a journal.
+    pub async fn start_with(
+        shards: usize,
+        nodes: usize,
+        habit: Habit,
+        limits: Limits,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Self {
         let mailboxes = Mailboxes::default();
         let (events, heard) = mpsc::channel(1024);
         let (opening, opened) = mpsc::channel(1024);
@@ -72,15 +85,15 @@ impl Cluster {
             verifier: Arc::new(FakeVerifier),
             clock: Arc::new(SystemClock),
             random: Box::new(rand::rngs::StdRng::seed_from_u64(1)),
+            journal,
         };
         let text: Arc<dyn Text> = Arc::new(NoText);
         let handle = Orchestrator::start(ports, vec![(PoolSettings::new(summary(30), shards), text)], limits).unwrap();
-        for number in 0..shards {
+        for number in 0..nodes {
             let (mailbox, inbox) = mpsc::channel(1024);
             mailboxes.lock().unwrap().insert(node(number), mailbox);
             let fake = FakeNode {
                 number,
-                shards,
                 habit,
                 events: events.clone(),
                 mailboxes: mailboxes.clone(),
@@ -88,6 +101,7 @@ impl Cluster {
                 closing: closing.clone(),
                 layers: None,
                 sessions: BTreeMap::new(),
+                exits: BTreeMap::new(),
                 wanted: BTreeMap::new(),
             };
             let leaving = leaving.clone();
@@ -98,7 +112,7 @@ impl Cluster {
             });
         }
         handle.subscribe().wait_for(|snapshot| snapshot.available == [true]).await.unwrap();
-        Self { handle, opened, closed, mailboxes, left, shards }
+        Self { handle, opened, closed, mailboxes, left, shards: nodes }
     }
 
     /// The number of the next node that was asked to close a generation.
@@ -130,9 +144,30 @@ impl Cluster {
     }
 }
 
+/// A journal in memory, which can be broken.
+#[derive(Default)]
+pub struct Memory {
+    pub records: Mutex<Vec<Record>>,
+    pub broken: AtomicBool,
+}
+
+impl Journal for Memory {
+    fn write(&self, records: Vec<Record>) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async move {
+            if self.broken.load(Ordering::Relaxed) {
+                return Err(Fault::new(FaultCode::Io, "the disk is full"));
+            }
+            self.records.lock().unwrap().extend(records);
+            Ok(())
+        })
+    }
+    fn read(&self) -> BoxFuture<'_, Result<Vec<Record>, Fault>> {
+        Box::pin(async move { Ok(self.records.lock().unwrap().clone()) })
+    }
+}
+
 struct FakeNode {
     number: usize,
-    shards: usize,
     habit: Habit,
     events: mpsc::Sender<ControlEvent>,
     mailboxes: Mailboxes,
@@ -140,8 +175,9 @@ struct FakeNode {
     closing: mpsc::Sender<usize>,
     layers: Option<LayerRange>,
     sessions: BTreeMap<GenerationId, SessionId>,
+    exits: BTreeMap<SessionId, NodeId>,
     /// Tokens the exit is to make.
-    wanted: BTreeMap<GenerationId, u32>,
+    wanted: BTreeMap<GenerationId, std::ops::Range<u32>>,
 }
 
 impl FakeNode {
@@ -179,13 +215,16 @@ impl FakeNode {
                 let orchestrator = NodeId::new("orchestrator").unwrap();
                 let now_ms = Clock::now_ms(&SystemClock);
                 let ticket = ticket.open(&orchestrator, &FakeVerifier, now_ms).unwrap();
+                self.exits.insert(ticket.session, ticket.hops.last().unwrap().node.clone());
                 self.says(NodeMessage::SessionOpened { session: ticket.session }).await;
             }
             OrchestratorMessage::OpenGeneration { session, generation, part } => {
                 // Few tests look.
                 let _ = self.opening.send(self.number).await;
                 self.sessions.insert(generation, session);
-                self.wanted.insert(generation, part.max_len - part.prompt_len);
+                let produced = part.request.as_ref().map_or(0, |told| told.produced.len() as u32);
+                let left = part.max_len - part.prompt_len;
+                self.wanted.insert(generation, produced..produced + left);
                 match self.habit {
                     Habit::Generous | Habit::OneToken => {
                         self.says(NodeMessage::GenerationOpened { generation }).await;
@@ -197,13 +236,17 @@ impl FakeNode {
                     Habit::NeverAdmit => {}
                 }
             }
-            OrchestratorMessage::Begin { generation } if self.number + 1 == self.shards => {
+            OrchestratorMessage::Begin { generation } if self.layers.is_some_and(|it| it.is_exit(30)) => {
                 self.generate(generation).await;
             }
             // The entry's tokens run through the other shards; here that is one message to the exit.
-            OrchestratorMessage::Begin { .. } => {
-                let exit = self.mailboxes.lock().unwrap().get(&node(self.shards - 1)).cloned();
-                exit.unwrap().send(message).await.unwrap();
+            OrchestratorMessage::Begin { generation } => {
+                let exit = self.exits.get(&self.sessions[&generation]).cloned().unwrap();
+                let exit = self.mailboxes.lock().unwrap().get(&exit).cloned();
+                // It may be gone by now.
+                if let Some(exit) = exit {
+                    let _ = exit.send(message).await;
+                }
             }
             OrchestratorMessage::CloseGeneration { generation } => {
                 let (session, layers) = (self.sessions.remove(&generation).unwrap(), self.layers.unwrap());
@@ -217,10 +260,10 @@ impl FakeNode {
     }
 
     async fn generate(&self, generation: GenerationId) {
-        let wanted = self.wanted[&generation];
-        let made = if self.habit == Habit::OneToken { 1 } else { wanted };
-        for index in 0..made {
-            let finish = (index + 1 == wanted).then_some(FinishReason::Length);
+        let wanted = self.wanted[&generation].clone();
+        let made = if self.habit == Habit::OneToken { 1 } else { usize::MAX };
+        for index in wanted.clone().take(made) {
+            let finish = (index + 1 == wanted.end).then_some(FinishReason::Length);
             self.says(NodeMessage::Token { generation, event: token_event(index, finish) }).await;
         }
     }
