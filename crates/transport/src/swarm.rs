@@ -123,6 +123,7 @@ impl Network {
             keys: identity.keypair(),
             listen_timeout: options.listen_timeout,
             offer_listeners: options.relay_server.is_some() && external.is_empty(),
+            loopback_only: addresses::loopback_only(&options.listen),
             serve_table: options.relay_server.is_some(),
             peers: Arc::clone(&peers),
             refusals: Arc::clone(&refusals),

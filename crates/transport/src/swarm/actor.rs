@@ -80,6 +80,8 @@ pub(super) struct Setup {
     pub(super) listen_timeout: Duration,
     /// The relay server is to offer the listeners' addresses, since the owner named no others.
     pub(super) offer_listeners: bool,
+    /// It listens on this machine only, so that its loopback addresses are of use to those who can reach it at all.
+    pub(super) loopback_only: bool,
     /// The table's queries are answered, however this node can be reached.
     pub(super) serve_table: bool,
     pub(super) peers: Arc<Peers>,

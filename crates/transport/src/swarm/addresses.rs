@@ -6,7 +6,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, Swarm};
 
 use super::behaviour::Behaviour;
-use super::paths::is_circuit;
+use super::paths::{ip_of, is_circuit};
 use super::peers::{Transport, Way};
 
 /// No more addresses of one peer are tried than this.
@@ -33,6 +33,12 @@ pub(super) fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[String]) -> Resu
         }
     }
     Ok(listeners)
+}
+
+/// Whether these are addresses of this machine to itself alone.
+pub(super) fn loopback_only(texts: &[String]) -> bool {
+    let mut ips = texts.iter().filter_map(|text| ip_of(&text.parse().ok()?));
+    ips.all(|ip| ip.is_loopback())
 }
 
 /// The addresses at which the owner says that this node can be reached, without its own peer id.
@@ -126,6 +132,13 @@ mod tests {
         assert_eq!(dialable(&peer, &[]).unwrap_err().code, FaultCode::LinkLost);
         let many = vec!["/ip4/127.0.0.1/tcp/1".to_owned(); 1_000];
         assert_eq!(dialable(&peer, &many).unwrap().len(), MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn a_demo_listens_to_its_own_machine_alone() {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(loopback_only(&texts(&["/ip4/127.0.0.1/tcp/0", "/ip6/::1/udp/0/quic-v1"])));
+        assert!(!loopback_only(&texts(&["/ip4/127.0.0.1/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"])));
     }
 
     #[test]

@@ -116,7 +116,8 @@ impl SwarmActor {
             });
         }
         tracing::info!(%address, "listening");
-        if self.setup.offer_listeners {
+        let useful = self.setup.loopback_only || ip_of(&address).is_none_or(|ip| !ip.is_loopback());
+        if self.setup.offer_listeners && useful {
             self.swarm.add_external_address(address.clone());
         }
         self.note(|known| known.listeners.push(address));
