@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Settings, as_user, expect_order, ms, note, questions};
 use crate::lab::answer::median;
-use crate::lab::network::{FORM, Network, Pool};
+use crate::lab::network::{FORM, Network, Pace, Pool, Status};
 use crate::lab::outcome::{Failure, Findings, Outcome};
 use crate::lab::table::Table;
 use crate::lab::world::{HomePlan, Link, Nat, World};
@@ -16,6 +16,9 @@ const TOKENS: u32 = 48;
 
 /// Answers that a figure is the median of.
 const ANSWERS: usize = 3;
+
+/// Time for the last measurements to reach the planner.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// One ring.
 struct Shape {
@@ -92,13 +95,17 @@ fn measure(settings: &Settings, shape: &Shape, findings: &mut Findings) -> Resul
             network.join(home, threads).await?;
         }
         network.whole(FORM).await?;
-        let predicts =
-            |status: &crate::lab::network::Status| status.pool().is_some_and(|pool| pool.predicted.is_some());
-        network.until("nothing is predicted", FORM, predicts).await?;
+        // Nodes measure their paths once they know of each other; until then the planner has to assume.
+        let neighbours = usize::from(shape.shards > 1);
+        let known = |status: &Status| {
+            status.pool().is_some_and(|pool| pool.predicted.is_some())
+                && status.nodes.iter().all(|node| node.links.len() >= neighbours)
+        };
+        network.until("paths are not measured, or nothing is predicted", FORM, known).await?;
+        tokio::time::sleep(SETTLE).await;
         let asker = network.asker();
         let status = asker.status().await?;
-        let pace =
-            |pace: Option<crate::lab::network::Pace>| Duration::from_micros(pace.map_or(0, |pace| pace.token_us));
+        let pace = |pace: Option<Pace>| Duration::from_micros(pace.map_or(0, |pace| pace.token_us));
         let predicted = pace(status.pool().and_then(|pool| pool.predicted));
         if let Some(advice) = status.pool().and_then(|pool| pool.advice.as_deref()) {
             note(format!("{}: {advice}", shape.name));

@@ -1,6 +1,7 @@
 //! A flood: connections that are opened and held, some silent and some full of garbage, and garbage datagrams.
 
-use std::io::Write as _;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +13,9 @@ use rand::RngCore as _;
 use crate::lab::outcome::Failure;
 use crate::lab::world::Namespace;
 
-/// The most connections held at once, and how long opening one may take.
+/// The most connections held at once, the threads that open them, and how long opening one may take.
 const MOST: usize = 600;
+const THREADS: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Bytes of a piece of garbage.
@@ -24,7 +26,7 @@ const PIECE: usize = 1200;
 pub(super) struct Done {
     /// Connections that were opened.
     pub(super) opened: usize,
-    /// Connections that were not, or were closed when spoken to.
+    /// Connections that were not, or that the other side has closed again.
     pub(super) refused: usize,
     /// Bytes of garbage sent.
     pub(super) garbage: usize,
@@ -37,7 +39,7 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    /// Floods `target` from a namespace, from four threads.
+    /// Floods `target` from a namespace, from several threads.
     pub(super) fn start(from: &Namespace, target: SocketAddr) -> Result<Self, Failure> {
         let over = Arc::new(AtomicBool::new(false));
         // A thread belongs to the namespace of the one that started it.
@@ -46,7 +48,7 @@ impl Flood {
                 let over = over.clone();
                 std::thread::spawn(move || flood(target, &over))
             };
-            Ok((0..4).map(start).collect())
+            Ok((0..THREADS).map(start).collect())
         })?;
         Ok(Self { over, threads })
     }
@@ -66,7 +68,7 @@ impl Flood {
 
 fn flood(target: SocketAddr, over: &AtomicBool) -> Done {
     let mut done = Done::default();
-    let mut held: Vec<TcpStream> = Vec::new();
+    let mut held: VecDeque<TcpStream> = VecDeque::new();
     let datagrams = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let mut piece = [0; PIECE];
     while !over.load(Ordering::Relaxed) {
@@ -80,9 +82,9 @@ fn flood(target: SocketAddr, over: &AtomicBool) -> Done {
                         Err(_) => done.refused += 1,
                     }
                 }
-                held.push(stream);
-                if held.len() > MOST / 4 {
-                    held.remove(0);
+                held.push_back(stream);
+                if held.len() > MOST / THREADS {
+                    done.refused += usize::from(held.pop_front().is_some_and(|oldest| is_closed(&oldest)));
                 }
             }
             Err(_) => {
@@ -94,5 +96,13 @@ fn flood(target: SocketAddr, over: &AtomicBool) -> Done {
             done.garbage += PIECE;
         }
     }
+    done.refused += held.iter().filter(|stream| is_closed(stream)).count();
     done
+}
+
+/// Whether the other side has closed a connection that nothing was to be read from.
+fn is_closed(stream: &TcpStream) -> bool {
+    let mut byte = [0];
+    let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut byte));
+    matches!(looked, Ok(0)) || looked.is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
 }
