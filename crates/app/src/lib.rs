@@ -13,6 +13,7 @@ pub mod orchestrator;
 pub mod paths;
 pub mod preflight;
 pub mod relay;
+mod stock;
 pub mod supervised;
 
 pub use computepool_api::{ApiKey, KeyDigest, KeyLimits, openapi_json};
@@ -20,3 +21,4 @@ pub use computepool_engine::client::EngineSnapshot;
 pub use computepool_model::catalogue::{ModelSource, sample_model_path};
 pub use computepool_node::ExitReason;
 pub use computepool_transport::RelayLimits;
+pub use stock::ShelfSettings;

@@ -1,12 +1,10 @@
 //! The models on this machine's disk.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use computepool_core::ports::Text;
-use computepool_core::{ContentHash, Fault, FaultCode, LayerRange};
-use computepool_engine::client::Catalogue as WeightsByHash;
+use computepool_core::{Fault, FaultCode, LayerRange};
 use computepool_model::catalogue::{Catalogue, CatalogueEntry, HashCache, ModelSource};
 use computepool_model::fit::{FitEstimate, estimate, even_split};
 use computepool_model::text::ModelText;
@@ -39,13 +37,6 @@ pub async fn text(entry: &CatalogueEntry) -> Result<Arc<dyn Text>, Fault> {
     let open = move || Ok::<_, Fault>(ModelText::open(&ModelFile::open(&path)?)?);
     let text = tokio::task::spawn_blocking(open).await;
     Ok(Arc::new(text.map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))??))
-}
-
-/// How an engine finds weights by their hash.
-pub fn lookup(catalogue: &Catalogue) -> WeightsByHash {
-    let paths: Vec<(ContentHash, PathBuf)> =
-        catalogue.entries().iter().map(|entry| (entry.summary.hash, entry.path.clone())).collect();
-    Arc::new(move |hash| paths.iter().find(|(known, _)| known == hash).map(|(_, path)| path.clone()))
 }
 
 /// How a model would be cut into this many shards, and what each would need for `tokens` of KV.

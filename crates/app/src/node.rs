@@ -6,9 +6,10 @@ mod speed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use computepool_core::ports::{Engine as _, SystemClock};
-use computepool_core::{Fault, FaultCode, HeldModel, Invite, LayerRange, NodeId};
+use computepool_core::{Fault, FaultCode, Invite, LayerRange, NodeId};
 use computepool_engine::client::{EngineClient, EngineLaunch, EngineSnapshot, Timing};
 use computepool_engine::pipe::DeviceChoice;
 use computepool_model::catalogue::ModelSource;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::identity::{IdentityLock, identity};
 use crate::models;
 use crate::paths::cache_folder;
+use crate::stock::{ShelfSettings, Stock, Supplied};
 use advert::{Announcer, Offer};
 use keeper::{Keeper, USAGE_EVERY};
 use speed::Conditions;
@@ -43,6 +45,8 @@ pub struct NodeSettings {
     pub outward: bool,
     /// The models on its disk.
     pub models: Vec<ModelSource>,
+    /// Where weights go that it fetches; `None` fetches none and gives none to others.
+    pub shelf: Option<ShelfSettings>,
     /// The only layers it will serve, where its owner insists.
     pub layers: Option<LayerRange>,
     /// Bytes it offers for weights and KV; `None` offers nine tenths of the GPU's free memory, or without a GPU half of
@@ -81,10 +85,17 @@ impl RunningNode {
     pub async fn start(settings: NodeSettings) -> Result<Self, Fault> {
         let (identity, lock) = identity(settings.identity.as_deref())?;
         let catalogue = models::scan(settings.models.clone()).await?;
-        if catalogue.entries().is_empty() {
-            return Err(Fault::new(FaultCode::ModelNotFound, "this node has no model on its disk")
-                .hint("name a GGUF file, a Hugging Face folder, or a folder of such with --models"));
+        if catalogue.entries().is_empty() && settings.shelf.is_none() {
+            return Err(Fault::new(FaultCode::ModelNotFound, "this node has no model on its disk, and fetches none")
+                .hint(
+                    "name a GGUF file, a Hugging Face folder, or a folder of such with --models, or say with --fetch \
+                       where fetched weights may go",
+                ));
         }
+        let network_options = settings.network();
+        let issuer = settings.join.orchestrator.clone();
+        let upload_limit = settings.shelf.as_ref().and_then(|shelf| shelf.upload_limit);
+        let stock = Stock::open(&catalogue, settings.shelf, &issuer)?;
         let engines = match settings.engines.clone() {
             Some(folder) => folder,
             None => own_folder()?,
@@ -105,21 +116,19 @@ impl RunningNode {
             threads: settings.threads,
             device,
             timing: Timing { ping: USAGE_EVERY, ..Timing::default() },
-            ..EngineLaunch::new(chosen.executable.clone(), models::lookup(&catalogue))
+            ..EngineLaunch::new(chosen.executable.clone(), stock.lookup())
         };
         let (engine, events) = EngineClient::start(launch);
-        let held: Vec<HeldModel> =
-            catalogue.entries().iter().map(|entry| HeldModel { model: entry.summary.hash, layers: None }).collect();
         let conditions = Conditions {
             engine: format!("{} {}", chosen.executable.display(), env!("CARGO_PKG_VERSION")),
             device: format!("{device:?}"),
             threads: settings.threads,
         };
         let folder = cache_folder()?.join("speeds");
-        let speeds = speed::speeds(&*engine, held.iter().map(|held| held.model), &conditions, folder).await;
-        let network = Network::start(&identity, settings.network()).await?;
+        let whole = catalogue.entries().iter().map(|entry| entry.summary.hash);
+        let speeds = speed::speeds(&*engine, whole, &conditions, folder).await;
+        let network = Network::start(&identity, network_options).await?;
         let links = HopLinks::new(network.clone(), LaneOptions::default());
-        let issuer = settings.join.orchestrator.clone();
         let lanes = links.accept(issuer.clone(), Arc::new(SystemClock), AcceptLimits::default()).await?;
         let address = NodeAddress { node: network.node().clone(), addresses: network.addresses() };
         let leaving = CancellationToken::new();
@@ -128,14 +137,15 @@ impl RunningNode {
             name: settings.name,
             device: best.map_or_else(|| "CPU".to_owned(), |report| report.name.clone()),
             memory_bytes,
-            disk_bytes: 0,
             layers: settings.layers,
             price_per_hour: 0,
-            upload_limit: None,
+            upload_limit,
             speeds,
         };
-        let announcer = Announcer::new(identity.clone(), network.clone(), offer, Arc::new(move || held.clone()));
+        let announcer = Announcer::new(identity.clone(), network.clone(), offer, stock.clone());
         tokio::spawn(announcer.clone().run(leaving.clone()));
+        let supplied = stock.supplied(&network).await?;
+        tokio::spawn(announced(supplied.clone(), leaving.clone()));
         let keeper = Keeper {
             identity,
             issuer,
@@ -145,7 +155,7 @@ impl RunningNode {
             snapshot: engine.snapshot(),
             links: Arc::new(links),
             lanes: Feed::new(lanes),
-            weights: None,
+            weights: Some(supplied),
             announcer,
             leaving: leaving.clone(),
         };
@@ -176,6 +186,16 @@ impl RunningNode {
         self.engine.stop().await;
         self.network.shutdown().await;
     }
+}
+
+/// Says what is on the disk as soon as there is a table to say it in: peers come before they can be told.
+async fn announced(supplied: Arc<Supplied>, stop: CancellationToken) {
+    const SETTLE: Duration = Duration::from_secs(5);
+    let announcing = async {
+        tokio::time::sleep(SETTLE).await;
+        supplied.announce().await;
+    };
+    stop.run_until_cancelled(announcing).await;
 }
 
 impl NodeSettings {

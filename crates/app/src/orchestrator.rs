@@ -185,7 +185,6 @@ impl RunningOrchestrator {
             clock: Arc::new(SystemClock),
             random: Box::new(rand::rngs::StdRng::from_os_rng()),
             journal: store.clone().map(|store| store as Arc<dyn Journal>),
-            journal: None,
         };
         let handle = Orchestrator::start(ports, pools, Limits::default())
             .map_err(|error| Fault::new(FaultCode::InvalidRequest, error.to_string()))?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use computepool_app::{KeyDigest, ModelSource, RelayLimits};
+use computepool_app::{KeyDigest, ModelSource, RelayLimits, ShelfSettings};
 use computepool_core::{Fault, FaultCode, Invite, LayerRange};
 
 use crate::chat::ChatOptions;
@@ -160,6 +160,36 @@ pub(crate) struct ServingArguments {
     pub(crate) supervised: bool,
 }
 
+/// Weights that come from others, and go to others.
+#[derive(Args)]
+pub(crate) struct ShelfArguments {
+    /// A folder for fetched weights, from which others may fetch too; without it none are fetched or given.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) fetch: Option<PathBuf>,
+    /// Gigabytes that fetched weights may take; as much as the disk has when absent.
+    #[arg(long, requires = "fetch")]
+    pub(crate) fetch_gb: Option<u64>,
+    /// Megabytes a second that fetching may take.
+    #[arg(long, requires = "fetch")]
+    pub(crate) download_mb: Option<u64>,
+    /// Megabytes a second that giving to others may take.
+    #[arg(long, requires = "fetch")]
+    pub(crate) upload_mb: Option<u64>,
+}
+
+impl ShelfArguments {
+    /// As the parts below want them.
+    pub(crate) fn settings(self) -> Option<ShelfSettings> {
+        let million = |count: Option<u64>, of: u64| count.map(|count| count.saturating_mul(of));
+        Some(ShelfSettings {
+            folder: self.fetch?,
+            max_bytes: million(self.fetch_gb, 1_000_000_000),
+            download_limit: million(self.download_mb, 1_000_000),
+            upload_limit: million(self.upload_mb, 1_000_000),
+        })
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct NodeArguments {
     #[command(flatten)]
@@ -173,6 +203,8 @@ pub(crate) struct NodeArguments {
     /// Models on this machine, as PATH, ID=PATH or a folder; the user's model folder when absent.
     #[arg(long)]
     pub(crate) models: Vec<ModelSource>,
+    #[command(flatten)]
+    pub(crate) shelf: ShelfArguments,
     /// What to call this machine.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -204,6 +236,11 @@ pub(crate) struct OrchestratorArguments {
     /// Models to offer, as PATH, ID=PATH or a folder; the user's model folder when absent.
     #[arg(long)]
     pub(crate) model: Vec<ModelSource>,
+    #[command(flatten)]
+    pub(crate) shelf: ShelfArguments,
+    /// A web folder in which the models' files lie, for nodes that fetch weights; may be given several times.
+    #[arg(long, requires = "fetch")]
+    pub(crate) weights_url: Vec<String>,
     /// Into how many shards each model is cut.
     #[arg(long, default_value_t = 3)]
     pub(crate) shards: usize,

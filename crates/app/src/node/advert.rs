@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use computepool_core::control::Contact;
 use computepool_core::ports::{Clock, SystemClock};
-use computepool_core::{Advert, Fault, HeldModel, LayerRange, LinkMeasure, ModelSpeed, NodeId, Sealed};
+use computepool_core::{Advert, Fault, LayerRange, LinkMeasure, ModelSpeed, NodeId, Sealed};
 use computepool_transport::{Identity, Network};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::stock::Stock;
 
 /// How long an advert counts, and how often a fresh one is made though nothing has changed.
 const COUNTS: Duration = Duration::from_secs(180);
@@ -29,22 +31,18 @@ pub(super) struct Offer {
     pub(super) name: String,
     pub(super) device: String,
     pub(super) memory_bytes: u64,
-    pub(super) disk_bytes: u64,
     pub(super) layers: Option<LayerRange>,
     pub(super) price_per_hour: u64,
     pub(super) upload_limit: Option<u64>,
     pub(super) speeds: Vec<ModelSpeed>,
 }
 
-/// Tells which weights are on the disk now.
-pub(super) type Held = Arc<dyn Fn() -> Vec<HeldModel> + Send + Sync>;
-
 /// Makes the node's adverts, and measures the paths they tell of.
 pub(super) struct Announcer {
     identity: Arc<Identity>,
     network: Network,
     offer: Offer,
-    held: Held,
+    stock: Arc<Stock>,
     paths: Mutex<HashMap<NodeId, Path>>,
     changed: Notify,
     adverts: watch::Sender<Option<Sealed>>,
@@ -57,9 +55,9 @@ struct Path {
 }
 
 impl Announcer {
-    pub(super) fn new(identity: Arc<Identity>, network: Network, offer: Offer, held: Held) -> Arc<Self> {
+    pub(super) fn new(identity: Arc<Identity>, network: Network, offer: Offer, stock: Arc<Stock>) -> Arc<Self> {
         let adverts = watch::Sender::new(None);
-        Arc::new(Self { identity, network, offer, held, paths: Mutex::default(), changed: Notify::new(), adverts })
+        Arc::new(Self { identity, network, offer, stock, paths: Mutex::default(), changed: Notify::new(), adverts })
     }
 
     /// A fresh advert.
@@ -75,8 +73,8 @@ impl Announcer {
             reach: *self.network.reach().borrow(),
             device: self.offer.device.clone(),
             memory_bytes: self.offer.memory_bytes,
-            disk_bytes: self.offer.disk_bytes,
-            models: (self.held)(),
+            disk_bytes: self.stock.room(),
+            models: self.stock.held(),
             speeds: self.offer.speeds.clone(),
             links: links.values().map(|path| path.measure.clone()).collect(),
             layers: self.offer.layers,
