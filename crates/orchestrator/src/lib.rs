@@ -5,6 +5,11 @@
 //! same effects. [`Orchestrator`] is the thin task around it that listens to nodes and clients and carries the
 //! effects out; [`OrchestratorHandle`] is what the HTTP face talks to.
 //!
+//! A client's generation runs as one or several *legs*, each a generation of its own to the nodes, on a route of its own:
+//! when a node is lost, or leaves, the next leg is told every token that the client was given and goes on from there. The
+//! client sees one sequence. What must outlast the process is told as records, and given back to [`State::restore`] in
+//! the next life.
+//!
 //! This crate knows the ports of `computepool-core` and nothing else. It cannot name a socket, a tensor or a
 //! contract, and no activation ever passes through it.
 //!

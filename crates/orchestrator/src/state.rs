@@ -64,8 +64,10 @@ pub struct State {
     watch_ms: u64,
     /// When to look next at who lacks measured paths.
     probe_at_ms: u64,
-    /// When to ask the advisor next.
+    /// When to ask the advisor next, at the earliest.
     advice_at_ms: u64,
+    /// Machines came, went, or are known better since it was asked.
+    advice_stale: bool,
     failovers: u64,
     handovers: u64,
     remembered: Remembered,
@@ -118,6 +120,7 @@ impl State {
             watch_ms: 0,
             probe_at_ms: 0,
             advice_at_ms: 0,
+            advice_stale: false,
             failovers: 0,
             handovers: 0,
             remembered: Remembered::default(),

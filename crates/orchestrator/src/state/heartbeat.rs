@@ -17,6 +17,10 @@ use crate::Loss;
 /// How often the usual time between two tokens a route may take for one before others are looked at.
 const SLOW: u64 = 10;
 
+/// How often the expected time to the first token a route may take for it before others are looked at, and at least so
+/// many times what is too long between tokens: weights may have to come from the disk first.
+const SLOW_START: (u64, u64) = (10, 2);
+
 /// What is known of a node's presence. Times on the clock that stands still while nobody looks.
 #[derive(Default)]
 pub(super) struct Pulse {
@@ -100,12 +104,20 @@ impl Turn<'_> {
             return;
         }
         let slow = self.state.legs.iter().filter_map(|(id, leg)| {
-            let LegPhase::Running { watched_ms, .. } = leg.phase else { return None };
+            let LegPhase::Running { watched_ms, backlog, .. } = leg.phase else { return None };
             let generation = self.state.generations.get(&leg.generation)?;
-            let usual_ms = generation.interval? / 8;
-            let serves = generation.main == Some(*id) && leg.first_ms.is_some();
             let waited_ms = watch_ms.saturating_sub(watched_ms);
-            (serves && waited_ms >= slow_ms.max(usual_ms.saturating_mul(SLOW))).then_some((*id, waited_ms))
+            let most_ms = match (leg.first_ms, generation.interval) {
+                (Some(_), Some(usual)) => slow_ms.max((usual / 8).saturating_mul(SLOW)),
+                (Some(_), None) => return None,
+                // Once only: where every route is as slow, going from one to the other helps nobody.
+                (None, _) if generation.fruitless > 1 => return None,
+                (None, _) => {
+                    let expected_ms = self.state.pools[generation.pool].expected_first_ms(backlog)?;
+                    slow_ms.saturating_mul(SLOW_START.1).max(expected_ms.saturating_mul(SLOW_START.0))
+                }
+            };
+            (generation.main == Some(*id) && waited_ms >= most_ms).then_some((*id, waited_ms))
         });
         for (id, waited_ms) in slow.collect::<Vec<(GenerationId, u64)>>() {
             let Some(leg) = self.state.legs.get(&id) else { continue };

@@ -51,10 +51,8 @@ impl State {
         };
         for record in records {
             match record {
-                Record::Node(node) => {
-                    if self.remembered.nodes.len() < self.limits.max_nodes {
-                        self.remembered.nodes.insert(node.advert.by.clone(), node);
-                    }
+                Record::Node(node) if self.remembered.nodes.len() < self.limits.max_nodes => {
+                    self.remembered.nodes.insert(node.advert.by.clone(), node);
                 }
                 Record::NodeLeft(node) => {
                     self.remembered.nodes.remove(&node);
@@ -98,7 +96,7 @@ impl State {
         let whole = ends.first().is_some_and(|first| first.0 == 0)
             && ends.last().is_some_and(|last| last.1 == layers)
             && ends.windows(2).all(|pair| pair[0].1 == pair[1].0);
-        // Of another cut than the settings want now, nothing can be kept.
+        // Of places that do not make a route nothing can be kept.
         if !whole || places.len() > crate::MAX_SHARDS {
             return;
         }
@@ -109,7 +107,7 @@ impl State {
             .iter()
             .map(|place| {
                 let mut slot = Slot::new(place.layers);
-                place.holders.iter().for_each(|(node, _)| slot.expect(node.clone(), until_ms));
+                place.holders.iter().for_each(|(node, assignment)| slot.expect(node.clone(), *assignment, until_ms));
                 slot
             })
             .collect();
@@ -126,9 +124,10 @@ impl State {
             Record::Session(SessionRecord { session, client, model, expires_ms })
         });
         let waiting = self.remembered.sessions.values().flatten().cloned().map(Record::Session);
-        let generations = self.generations.iter().filter(|(_, it)| it.is_untold()).filter_map(|(id, it)| {
+        let untold = self.generations.iter().filter(|(_, it)| it.is_untold());
+        let generations = untold.map(|(id, it)| {
             let session = it.legs.iter().find_map(|leg| self.legs.get(leg)).map_or(it.session, |leg| leg.session);
-            Some(Record::GenerationBegan { generation: *id, session, at_ms: it.moved_ms })
+            Record::GenerationBegan { generation: *id, session, at_ms: it.moved_ms }
         });
         nodes.chain(remembered).chain(places).chain(open).chain(waiting).chain(generations).collect()
     }
@@ -144,8 +143,7 @@ impl State {
         let assignment = |id: &NodeId| Some(self.registered(id)?.place.as_ref()?.assignment);
         let place = |slot: &Slot| {
             let holders = slot.holders.iter().filter_map(|id| Some((id.clone(), assignment(id)?)));
-            // Those who may come back count too, under no assignment that anybody could name.
-            let coming = slot.coming.iter().map(|(id, _)| (id.clone(), 0));
+            let coming = slot.coming.iter().map(|it| (it.node.clone(), it.assignment));
             PlaceRecord { layers: slot.layers, holders: holders.chain(coming).collect() }
         };
         Record::Places { model: it.settings.summary.hash, places: it.slots.iter().map(place).collect() }

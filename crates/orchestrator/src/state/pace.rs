@@ -6,13 +6,12 @@ use computepool_core::ports::Pace;
 use computepool_core::{GenerationId, LayerRange, NodeId};
 
 use super::Turn;
+use super::pool::FIRST_PROMPT;
 use crate::advisor::advise;
 use crate::plan::{self, Problem};
 
 /// A pace is taken from legs that gave at least as many tokens as this, so that one late token says little.
 const LEAST_TOKENS: u32 = 8;
-/// The prompt of [`Pace::first_us`], in tokens.
-const PROMPT: u64 = 128;
 /// Between two pieces of advice, in milliseconds.
 const ADVICE_MS: u64 = 5_000;
 /// The most machines that are advised on at once; exactly so many are placed exactly.
@@ -31,7 +30,8 @@ impl Turn<'_> {
         let Some(session) = self.state.sessions.get(&leg.session) else { return };
         let token_us = leg.last_ms.saturating_sub(first_ms).saturating_mul(1000) / gaps;
         let fed = self.state.generations.get(&leg.generation).map_or(1, |it| u64::from(it.prompt_len() + leg.from));
-        let first_us = first_ms.saturating_sub(leg.begun_ms).saturating_mul(1000).saturating_mul(PROMPT) / fed.max(1);
+        let first_us =
+            first_ms.saturating_sub(leg.begun_ms).saturating_mul(1000).saturating_mul(FIRST_PROMPT) / fed.max(1);
         let pool = session.pool;
         let route: Vec<(LayerRange, NodeId)> = session.hops.iter().map(|hop| (hop.layers, hop.node.clone())).collect();
         // Only a pace that is not below the clock's resolution.
@@ -60,6 +60,7 @@ impl Turn<'_> {
         for (id, slowness) in nodes.iter().zip(corrected) {
             if let Some(node) = self.state.registered_mut(id).filter(|node| node.slowness != slowness) {
                 node.slowness = slowness;
+                self.state.advice_stale = true;
                 self.record_node(id);
             }
         }
@@ -67,9 +68,10 @@ impl Turn<'_> {
 
     /// What the advisor says to the machines that are there, now and then.
     pub(super) fn advise(&mut self) {
-        if self.now_ms < self.state.advice_at_ms {
+        if !self.state.advice_stale || self.now_ms < self.state.advice_at_ms {
             return;
         }
+        self.state.advice_stale = false;
         self.state.advice_at_ms = self.now_ms.saturating_add(ADVICE_MS);
         for pool in 0..self.state.pools.len() {
             let mut nodes: Vec<(bool, u64, &NodeId)> = self

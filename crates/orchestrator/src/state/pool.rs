@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use computepool_core::control::OrchestratorMessage;
+use computepool_core::control::{Assignment, OrchestratorMessage};
 use computepool_core::ports::Pace;
 use computepool_core::{LayerRange, NodeId, ShardSpec};
 
@@ -13,6 +13,8 @@ use crate::plan::{self, Candidate, Holding, Machine, Origin, PlanError, Problem}
 
 /// The most nodes that a place remembers to have lost.
 const MAX_COMING: usize = 16;
+/// The prompt of [`Pace::first_us`], in tokens.
+pub(super) const FIRST_PROMPT: u64 = 128;
 
 /// One offered model.
 pub(super) struct Pool {
@@ -40,8 +42,17 @@ pub(super) struct Slot {
     pub(super) layers: LayerRange,
     /// Who was asked to hold it, in that order.
     pub(super) holders: Vec<NodeId>,
-    /// Who held it until a moment ago, and until when it is kept in mind.
-    pub(super) coming: VecDeque<(NodeId, u64)>,
+    /// Who held it until a moment ago.
+    pub(super) coming: VecDeque<Coming>,
+}
+
+/// A node that was lost with a place and may come back to it.
+pub(super) struct Coming {
+    pub(super) node: NodeId,
+    /// What it was last told to load it as.
+    pub(super) assignment: Assignment,
+    /// Until when it is kept in mind.
+    pub(super) until_ms: u64,
 }
 
 impl Slot {
@@ -50,12 +61,12 @@ impl Slot {
     }
 
     /// Keeps in mind that a node held this place.
-    pub(super) fn expect(&mut self, node: NodeId, until_ms: u64) {
-        self.coming.retain(|(other, _)| *other != node);
+    pub(super) fn expect(&mut self, node: NodeId, assignment: Assignment, until_ms: u64) {
+        self.coming.retain(|other| other.node != node);
         if self.coming.len() == MAX_COMING {
             self.coming.pop_front();
         }
-        self.coming.push_back((node, until_ms));
+        self.coming.push_back(Coming { node, assignment, until_ms });
     }
 }
 
@@ -73,6 +84,14 @@ impl Pool {
             restored_until_ms: 0,
             unwritten: false,
         }
+    }
+
+    /// How long the first token of a prompt of so many tokens should take, in milliseconds: as measured, or else as
+    /// predicted, whichever is more.
+    pub(super) fn expected_first_ms(&self, rows: u64) -> Option<u64> {
+        let paces = [self.measured, self.predicted].into_iter().flatten();
+        let first_us = paces.map(|pace| pace.first_us).max()?;
+        Some(first_us.saturating_mul(rows.max(FIRST_PROMPT)) / FIRST_PROMPT / 1000)
     }
 
     /// Whether somebody who held a place in an earlier life may still come back to it.
@@ -131,7 +150,7 @@ impl Turn<'_> {
         let now_ms = self.now_ms;
         for pool in 0..self.state.pools.len() {
             for slot in &mut self.state.pools[pool].slots {
-                slot.coming.retain(|(_, until_ms)| *until_ms > now_ms);
+                slot.coming.retain(|it| it.until_ms > now_ms);
             }
             let it = &self.state.pools[pool];
             let expecting = it.is_expecting(now_ms);
@@ -229,7 +248,7 @@ impl Turn<'_> {
             node.fetching = None;
         }
         let slot = &mut self.state.pools[pool].slots[slot];
-        slot.coming.retain(|(other, _)| *other != id);
+        slot.coming.retain(|it| it.node != id);
         if !slot.holders.contains(&id) {
             slot.holders.push(id.clone());
         }

@@ -231,6 +231,7 @@ impl Turn<'_> {
             link.phase = LinkPhase::Registered(Box::new(node));
         }
         self.record_node(id);
+        self.state.advice_stale = true;
         self.places_changed = true;
         self.shown();
     }
@@ -288,6 +289,7 @@ impl Turn<'_> {
             self.hop_gone(session, node);
         }
         self.write(|| Record::NodeLeft(node.clone()));
+        self.state.advice_stale = true;
         self.places_changed = true;
     }
 
@@ -334,14 +336,15 @@ impl Turn<'_> {
     /// knows what it serves.
     pub(super) fn vacate(&mut self, node: &NodeId, may_return: bool) {
         let until_ms = self.now_ms.saturating_add(self.state.limits.restore_ms);
+        let assignment = self.state.registered(node).and_then(|node| node.place.as_ref()).map(|it| it.assignment);
         for pool in &mut self.state.pools {
             for slot in &mut pool.slots {
                 let before = slot.holders.len();
                 slot.holders.retain(|holder| holder != node);
                 if slot.holders.len() < before {
                     pool.unwritten = true;
-                    if may_return {
-                        slot.expect(node.clone(), until_ms);
+                    if let Some(assignment) = assignment.filter(|_| may_return) {
+                        slot.expect(node.clone(), assignment, until_ms);
                     }
                 }
             }

@@ -21,11 +21,11 @@ impl Turn<'_> {
             if slot.coming.is_empty() || slot.holders.len() >= MAX_HOLDERS {
                 continue;
             }
-            let back = slot.coming.iter().filter(|(id, _)| {
+            let back = slot.coming.iter().map(|it| &it.node).filter(|id| {
                 let free = |id| self.state.registered(id).is_some_and(|node| node.place.is_none() && !node.draining);
                 free(id) && self.state.fits(pool, slot.layers, id)
             });
-            for (id, _) in back.cloned().collect::<Vec<_>>() {
+            for id in back.cloned().collect::<Vec<_>>() {
                 self.assign(pool, place, id);
             }
         }

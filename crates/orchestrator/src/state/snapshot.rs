@@ -89,7 +89,7 @@ impl State {
         };
         let place = |slot: &Slot| {
             let (ready, loading): (Vec<&NodeId>, Vec<&NodeId>) = slot.holders.iter().partition(is_ready);
-            let coming = loading.into_iter().chain(slot.coming.iter().map(|(id, _)| id)).cloned().collect();
+            let coming = loading.into_iter().chain(slot.coming.iter().map(|it| &it.node)).cloned().collect();
             PlaceStatus { layers: slot.layers, ready: ready.into_iter().cloned().collect(), coming }
         };
         PoolStatus {

@@ -90,7 +90,8 @@ fn a_lost_engine_and_a_lost_lane_are_survived_like_a_lost_node() {
         let fault = Fault::new(FaultCode::LinkLost, "the lane was closed");
         script.says(n, NodeMessage::SessionRefused { session, fault });
     };
-    let losses: [&dyn Fn(&mut Script, usize); 3] = [&engine, &lane, &session];
+    type Loss<'a> = &'a dyn Fn(&mut Script, usize);
+    let losses: [Loss<'_>; 3] = [&engine, &lane, &session];
     for (kind, lose) in losses.iter().enumerate() {
         for place in 0..3 {
             let mut script = Script::lossless(3, 6);

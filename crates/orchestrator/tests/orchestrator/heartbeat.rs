@@ -107,6 +107,26 @@ fn a_route_that_becomes_slow_is_left_for_another() {
 }
 
 #[test]
+fn a_first_token_that_is_long_overdue_is_sought_elsewhere_once() {
+    let mut script = Script::lossless(2, 6);
+    let mut legs = vec![script.ask("ann", request(4, 8))];
+    script.settle();
+    script.pass(3_800);
+    assert_eq!(script.leg().0, legs[0], "twice what would be slow between tokens is not over");
+    while script.now_ms < 1_025_000 {
+        script.pass(500);
+        if legs.last() != Some(&script.leg().0) {
+            legs.push(script.leg().0);
+        }
+    }
+    assert_eq!(legs.len(), 2, "others are no faster, and some routes just take their time");
+    let (leg, _, route) = script.leg();
+    script.give(leg, route[1], 0..8);
+    script.settle();
+    script.assert_whole();
+}
+
+#[test]
 fn a_route_is_as_slow_as_it_always_was() {
     let mut script = Script::lossless(2, 4);
     let generation = script.ask("ann", request(4, 8));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use computepool_core::control::{CONTROL_VERSION, GenerationPart, NodeMessage, OrchestratorMessage};
-use computepool_core::ports::ControlEvent;
+use computepool_core::ports::{ControlEvent, Record};
 use computepool_core::{
     EngineUsage, Fault, FaultCode, FinishReason, GenerationEvent, GenerationId, NodeId, SessionId, ShardSpec,
     TokenEvent,
@@ -47,6 +47,8 @@ enum Step {
     },
     /// A node says that it leaves.
     Leaving(usize),
+    /// The orchestrator is killed, and another takes over what it wrote down.
+    Restart,
     /// Anything a node could say, of anything that is or was.
     Chaos {
         node: usize,
@@ -71,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => Just(Step::Tokens),
         3 => (1_usize..40, 0..NODES).prop_map(|(ticks, silent)| Step::Pass { ticks, silent }),
         1 => n.clone().prop_map(Step::Leaving),
+        1 => prop::bool::weighted(0.2).prop_map(|dies| if dies { Step::Restart } else { Step::AnswerAll }),
         3 => (0_u64..4000).prop_map(Step::Wait),
         1 => (0_u64..200_000).prop_map(Step::Wait),
         2 => (n, 0_usize..12, any::<usize>(), 0_u32..4)
@@ -138,6 +141,7 @@ struct World {
     adopted: BTreeSet<(NodeId, GenerationId)>,
     /// Legs that nodes have accounted for, which they do once.
     accounted: BTreeSet<(NodeId, GenerationId)>,
+    written: Vec<Record>,
     stopped: usize,
     failovers: u64,
     handovers: u64,
@@ -145,11 +149,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut pool = PoolSettings::new(summary(30), 2);
-        (pool.max_context, pool.max_generations) = (40, 4);
         let limits = Limits { max_nodes: 6, max_sessions: 5, max_generations: 8, ..Limits::default() };
-        let signer = Arc::new(FakeKey(NodeId::new("orchestrator").unwrap()));
-        let state = State::new(vec![pool], limits.clone(), signer, Arc::new(FakeVerifier)).unwrap();
+        let state = Self::life(&limits);
         Self {
             state,
             limits,
@@ -165,10 +166,37 @@ impl World {
             legs: BTreeMap::new(),
             adopted: BTreeSet::new(),
             accounted: BTreeSet::new(),
+            written: Vec::new(),
             stopped: 0,
             failovers: 0,
             handovers: 0,
         }
+    }
+
+    fn life(limits: &Limits) -> State {
+        let mut pool = PoolSettings::new(summary(30), 2);
+        (pool.max_context, pool.max_generations) = (40, 4);
+        let signer = Arc::new(FakeKey(NodeId::new("orchestrator").unwrap()));
+        let mut state = State::new(vec![pool], limits.clone(), signer, Arc::new(FakeVerifier)).unwrap();
+        state.keep_records();
+        state
+    }
+
+    /// Everything but what was written down is gone, and all links with it.
+    fn restart(&mut self) {
+        for n in 0..NODES {
+            self.linked.remove(&node(n));
+            self.gone(&node(n));
+        }
+        // The streams broke with the process.
+        self.seen.values_mut().filter(|seen| seen.ends == 0).for_each(|seen| seen.ends = 1);
+        self.legs.values_mut().for_each(|leg| leg.over = true);
+        self.state = Self::life(&self.limits);
+        self.now_ms += 1_000;
+        for effect in self.state.restore(self.now_ms, self.written.clone()) {
+            self.check(effect);
+        }
+        assert_eq!(self.state.footprint(), Footprint::default());
     }
 
     fn event(&mut self, kind: EventKind) {
@@ -225,6 +253,7 @@ impl World {
                     GenerationEvent::Failed(_) => seen.ends += 1,
                 }
             }
+            Effect::Write(records) => self.written.extend(records),
             Effect::Stopped => self.stopped += 1,
             other => panic!("unforeseen effect {other:?}"),
         }
@@ -441,6 +470,7 @@ impl World {
                     }
                 }
             }
+            Step::Restart => self.restart(),
             Step::Leaving(n) => self.says(&node(n), NodeMessage::Draining),
             Step::Wait(ms) => {
                 self.now_ms += ms;
@@ -514,6 +544,20 @@ impl World {
         assert!(self.seen.values().all(|seen| seen.ends == 1), "everybody who asked was told one end");
         assert_eq!(self.open_generations, BTreeSet::new(), "every opened generation was closed");
         assert_eq!(self.open_sessions, BTreeSet::new(), "every opened session was closed");
+        let (mut sessions, mut generations) = (BTreeMap::new(), BTreeMap::new());
+        for record in &self.written {
+            match record {
+                Record::Session(it) => *sessions.entry(it.session).or_insert(0) += 1,
+                Record::SessionClosed(session) => *sessions.entry(*session).or_insert(0) -= 1,
+                Record::GenerationBegan { generation, .. } => *generations.entry(*generation).or_insert(0) += 1,
+                Record::GenerationEnded { generation, .. } => *generations.entry(*generation).or_insert(0) -= 1,
+                _ => {}
+            }
+        }
+        assert!(generations.values().all(|open| *open == 0), "what began ended, once, over all lives");
+        let waiting = self.state.network().sessions as usize;
+        assert_eq!(sessions.values().filter(|open| **open == 1).count(), waiting, "what was opened was closed");
+        assert!(sessions.values().all(|open| [0, 1].contains(open)));
     }
 }
 
