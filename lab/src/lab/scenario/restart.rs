@@ -66,7 +66,7 @@ pub(super) fn run(settings: &Settings) -> Outcome {
             network.whole(FORM).await?;
             let after = places(&asker.status().await?);
             let moved = after.iter().filter(|place| !before.contains(place));
-            let moved: Vec<String> = moved.map(|(_, name, range)| format!("{name} to {range:?}")).collect();
+            let moved: Vec<String> = moved.map(|place| format!("{} to {:?}", place.name, place.layers)).collect();
             findings.expect(before == after, format!("after a restart nodes have moved: {}", moved.join(", ")));
             note(format!(
                 "restart {round}: broken off after {} tokens with finish {:?} and {:?}; first token of the next answer \
@@ -93,10 +93,18 @@ fn is_truthful(broken: &Answer, right: &Answer) -> bool {
     whole || !claims
 }
 
-/// Who holds which layers: node, name, and the range.
-fn places(status: &Status) -> Vec<(String, String, Option<(u32, u32)>)> {
+/// Who holds which layers.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    node: String,
+    name: String,
+    layers: Option<(u32, u32)>,
+}
+
+fn places(status: &Status) -> Vec<Place> {
     let range = |layers: Layers| (layers.start, layers.end);
-    let place = |node: &NodeStatus| (node.node.clone(), node.name.clone(), node.layers.map(range));
+    let place =
+        |node: &NodeStatus| Place { node: node.node.clone(), name: node.name.clone(), layers: node.layers.map(range) };
     let mut places: Vec<_> = status.nodes.iter().map(place).collect();
     places.sort();
     places
