@@ -47,6 +47,8 @@ pub struct OrchestratorSettings {
     pub share: Option<(ShelfSettings, Vec<String>)>,
     /// Into how many shards each is cut.
     pub shards: usize,
+    /// How long a broken answer waits for somebody to go on with it.
+    pub patience: Duration,
     /// The longest sequence served, in tokens.
     pub max_context: u32,
     /// Bytes of KV for each shard.
@@ -77,6 +79,7 @@ impl OrchestratorSettings {
             models,
             share: None,
             shards: 3,
+            patience: Duration::from_secs(60),
             max_context: 4096,
             kv_bytes: 512 << 20,
             max_generations: 64,
@@ -186,7 +189,8 @@ impl RunningOrchestrator {
             random: Box::new(rand::rngs::StdRng::from_os_rng()),
             journal: store.clone().map(|store| store as Arc<dyn Journal>),
         };
-        let handle = Orchestrator::start(ports, pools, Limits::default())
+        let limits = Limits { failover_ms: settings.patience.as_millis() as u64, ..Limits::default() };
+        let handle = Orchestrator::start(ports, pools, limits)
             .map_err(|error| Fault::new(FaultCode::InvalidRequest, error.to_string()))?;
         let node = network.node().clone();
         let at = if settings.external.is_empty() { network.addresses() } else { settings.external.clone() };

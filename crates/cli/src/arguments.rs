@@ -244,6 +244,9 @@ pub(crate) struct OrchestratorArguments {
     /// Into how many shards each model is cut.
     #[arg(long, default_value_t = 3)]
     pub(crate) shards: usize,
+    /// Seconds that a broken answer waits for somebody to go on with it, before it ends in an error.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) patience: u64,
     /// Mebibytes of KV for each shard.
     #[arg(long, default_value_t = 1024)]
     pub(crate) kv_mb: u64,

@@ -1,6 +1,7 @@
 //! `computepool node`, `computepool orchestrator` and `computepool relay`: one serving process.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use computepool_app::node::{NodeSettings, RunningNode, invite};
 use computepool_app::orchestrator::{OrchestratorSettings, RunningOrchestrator};
@@ -127,6 +128,7 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
         models: sources(arguments.model)?,
         share: arguments.shelf.settings().map(|shelf| (shelf, arguments.weights_url)),
         shards: arguments.shards,
+        patience: Duration::from_secs(arguments.patience),
         max_context: arguments.context,
         kv_bytes: arguments.kv_mb << 20,
         max_generations: arguments.key_generations,

@@ -55,8 +55,14 @@ fn settings(shards: usize, logs: &Path) -> ClusterSettings {
 impl Bed {
     /// Starts one with this many shards and waits until it serves.
     pub(crate) async fn start(shards: usize) -> Self {
+        Self::start_with(shards, &[]).await
+    }
+
+    /// Starts one whose orchestrator is told this too.
+    pub(crate) async fn start_with(shards: usize, told: &[&str]) -> Self {
         let logs = tempfile::tempdir().unwrap();
-        let settings = settings(shards, logs.path());
+        let mut settings = settings(shards, logs.path());
+        settings.orchestrator_arguments.extend(told.iter().map(|&argument| argument.to_owned()));
         let mut cluster = Cluster::start(&settings).await.unwrap();
         cluster.ready(|_| {}).await.unwrap();
         Self { cluster, settings, client: reqwest::Client::new(), _logs: logs }

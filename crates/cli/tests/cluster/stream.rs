@@ -74,6 +74,13 @@ impl Stream {
 }
 
 impl Answer {
+    /// The text of an answer that came to its end.
+    pub(crate) fn whole(self) -> String {
+        assert!(self.done && self.error.is_none(), "it broke off: {self:?}");
+        assert_eq!(self.finish.as_deref(), Some("length"));
+        self.text
+    }
+
     /// The code of the error with which a stream broke off; nothing in it may look like success.
     pub(crate) fn fault(&self) -> (String, String) {
         assert!(!self.done && self.finish.is_none(), "a lost generation is told as finished: {self:?}");

@@ -31,7 +31,8 @@ const RETRY_MS: u32 = 250;
 pub async fn serve(network: &Network, shelf: Arc<dyn BlockShelf>, limits: BlockLimits) -> Result<(), Fault> {
     let inbound = network.accept(PROTOCOL).await?;
     let allowance = limits.bytes_per_second.map(|rate| Mutex::new(Allowance::new(rate)));
-    let counter = Counter { shelf, limits, serving: Semaphore::new(limits.max_serving.max(1)), allowance };
+    let began = Instant::now();
+    let counter = Counter { shelf, limits, began, serving: Semaphore::new(limits.max_serving.max(1)), allowance };
     let (streams, by_peer, refusals) = (JoinSet::new(), HashMap::new(), network.ledger());
     let server = Server { inbound, counter: Arc::new(counter), streams, by_peer, refusals };
     tokio::spawn(server.run().instrument(tracing::info_span!("blocks", node = %network.node())));
@@ -100,6 +101,7 @@ struct Counter {
     shelf: Arc<dyn BlockShelf>,
     limits: BlockLimits,
     serving: Semaphore,
+    began: Instant,
     allowance: Option<Mutex<Allowance>>,
 }
 
@@ -142,7 +144,7 @@ impl Counter {
         self.write(stream, &codec::block(block.len())?).await?;
         for piece in block.chunks(PIECE) {
             if let Some(allowance) = &self.allowance {
-                let now = Instant::now().into_std();
+                let now = self.began.elapsed();
                 let pause = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(now, piece.len() as u64);
                 sleep(pause).await;
             }

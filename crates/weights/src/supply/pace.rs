@@ -7,17 +7,20 @@ use tokio::time::{Instant, sleep};
 
 /// Makes downloads wait, all of them together, where the owner set a limit.
 #[derive(Debug)]
-pub(super) struct Pace(Option<Mutex<Allowance>>);
+pub(super) struct Pace {
+    began: Instant,
+    allowance: Option<Mutex<Allowance>>,
+}
 
 impl Pace {
     pub(super) fn new(bytes_per_second: Option<u64>) -> Self {
-        Self(bytes_per_second.map(|rate| Mutex::new(Allowance::new(rate))))
+        Self { began: Instant::now(), allowance: bytes_per_second.map(|rate| Mutex::new(Allowance::new(rate))) }
     }
 
     /// Waits until so many bytes may pass.
     pub(super) async fn wait(&self, bytes: u64) {
-        if let Some(allowance) = &self.0 {
-            let now = Instant::now().into_std();
+        if let Some(allowance) = &self.allowance {
+            let now = self.began.elapsed();
             let pause = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(now, bytes);
             sleep(pause).await;
         }
