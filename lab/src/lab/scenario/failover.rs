@@ -75,8 +75,10 @@ pub(super) fn run(settings: &Settings) -> Outcome {
 
 /// As many trials: every blow on every role equally often, in random order, at random moments.
 fn plan(count: usize, blows: &[Blow], dice: &mut StdRng) -> Vec<Trial> {
-    let pairs = blows.iter().flat_map(|blow| Role::ALL.map(|role| (*blow, role)));
-    let mut trials: Vec<(Blow, Role)> = pairs.collect::<Vec<_>>().into_iter().cycle().take(count).collect();
+    let mut pairs: Vec<(Blow, Role)> = blows.iter().flat_map(|blow| Role::ALL.map(|role| (*blow, role))).collect();
+    // A count that is no multiple of the pairs leaves some out: let chance say which.
+    pairs.shuffle(dice);
+    let mut trials: Vec<(Blow, Role)> = pairs.into_iter().cycle().take(count).collect();
     trials.shuffle(dice);
     let trial = |(blow, role)| Trial { blow, role, moment: dice.random_range(0.0..0.95) };
     trials.into_iter().map(trial).collect()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::answer::{Difference, median};
+use crate::lab::answer::{Answer, Difference, median};
 use crate::lab::network::{Asker, Reference};
 use crate::lab::outcome::{Failure, Findings};
 use crate::lab::scenario::{ms, note};
@@ -10,7 +10,7 @@ use crate::lab::scenario::{ms, note};
 /// What one question usually takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usual {
-    /// To the first token.
+    /// To the first token, of any question: the very first also waited for the route's connections to be made.
     pub(super) first: Duration,
     /// To the end.
     pub(super) took: Duration,
@@ -18,7 +18,8 @@ pub(super) struct Usual {
 
 /// What all take.
 pub(super) struct Calm {
-    usual: Vec<Usual>,
+    took: Vec<Duration>,
+    first: Duration,
     token_time: Duration,
     pause: Duration,
 }
@@ -26,7 +27,7 @@ pub(super) struct Calm {
 impl Calm {
     /// Asks every question once. Answers that are not right are found here already, and so not blamed on losses.
     pub(super) async fn of(asker: &Asker, reference: &Reference, findings: &mut Findings) -> Result<Self, Failure> {
-        let (mut usual, mut token_times, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut answers, mut took) = (Vec::new(), Vec::new());
         for number in 0..reference.len() {
             let (question, right) = reference.pair(number);
             let answer = asker.ask(question).await;
@@ -36,18 +37,21 @@ impl Calm {
             let difference = Difference::between(right, &answer);
             let what = format!("undisturbed, {:?} differs from the unsharded answer: {difference:?}", question.text);
             findings.expect(difference == Difference::default(), what);
-            let first = answer.first().unwrap_or_default();
-            usual.push(Usual { first, took: answer.took });
-            token_times.push(answer.token_time());
-            pauses.push(answer.pause(first));
+            took.push(answer.took);
+            answers.push(answer);
         }
-        let pause = pauses.into_iter().max().unwrap_or_default();
-        Ok(Self { usual, token_time: median(&token_times), pause })
+        let of = |figure: &dyn Fn(&Answer) -> Duration| answers.iter().map(figure).collect::<Vec<_>>();
+        let first = median(&of(&|answer| answer.first().unwrap_or(answer.took)));
+        let token_time = median(&of(&Answer::token_time));
+        // The first answer's wait for connections is no pause of an answer.
+        let longest = of(&|answer| answer.pause(answer.first().unwrap_or_default()));
+        let pause = longest.into_iter().max().unwrap_or_default();
+        Ok(Self { took, first, token_time, pause })
     }
 
     /// What the question with this number takes, counted round and round.
     pub(super) fn of_question(&self, number: usize) -> Usual {
-        self.usual[number % self.usual.len()]
+        Usual { first: self.first, took: self.took[number % self.took.len()] }
     }
 
     /// From one token to the next.
@@ -62,11 +66,10 @@ impl Calm {
 
     /// In one line.
     pub(super) fn print(&self) {
-        let firsts: Vec<Duration> = self.usual.iter().map(|usual| usual.first).collect();
         note(format!(
             "undisturbed: {} answers, {} ms to the first token, {} ms from one to the next, longest pause {} ms",
-            self.usual.len(),
-            ms(median(&firsts)),
+            self.took.len(),
+            ms(self.first),
             ms(self.token_time),
             ms(self.pause)
         ));
