@@ -13,6 +13,9 @@ use crate::plan::{Machine, Paths, Placement, Problem, Shards, place};
 /// The most shards that the advisor looks at.
 pub const ADVISED_SHARDS: usize = 3;
 
+/// Advice is asked for often and needs no proof.
+const ADVICE_EFFORT: usize = 10_000;
+
 /// What to expect of a model on these machines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
@@ -91,7 +94,8 @@ pub fn compare(predicted: Pace, measured: Pace) -> Comparison {
 }
 
 fn choice(problem: &Problem, machines: &[Machine], paths: &Paths, shards: usize) -> Choice {
-    let problem = Problem { shards: Shards::Exactly(shards), current: Vec::new(), ..problem.clone() };
+    let effort = problem.effort.min(ADVICE_EFFORT);
+    let problem = Problem { shards: Shards::Exactly(shards), current: Vec::new(), effort, ..problem.clone() };
     // Machines that insist on ranges may tile the model among themselves in another number of shards.
     let placement = place(&problem, machines, paths).ok().filter(|placement| placement.places.len() == shards);
     let memory_bytes = match &placement {

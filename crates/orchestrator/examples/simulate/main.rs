@@ -5,8 +5,10 @@
 
 #[path = "../../tests/planning/brute.rs"]
 mod brute;
+mod day;
 mod figures;
 mod quality;
+mod stopwatch;
 #[path = "../../tests/planning/worlds.rs"]
 mod worlds;
 
@@ -15,5 +17,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut figures = figures::Figures::default();
     quality::run(&mut figures);
+    day::run(&mut figures);
     if figures.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

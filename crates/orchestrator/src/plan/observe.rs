@@ -8,19 +8,23 @@
 //! measured ≈ w + Σ sᵢ·xᵢ
 //! ```
 //!
-//! Each observation moves the estimate a part of the way towards the nearest point that satisfies its equation. That is
-//! Kaczmarz's projection, or the normalised least mean squares of adaptive filters, with step `μ`:
+//! Each observation turns all of its machines' slownesses by the same factor, a part of the way to where the equation
+//! holds:
 //!
 //! ```text
-//! r  = measured − w − Σ sᵢ·xᵢ
-//! sᵢ ← sᵢ + μ · r·xᵢ / Σ xⱼ²
+//! sᵢ ← sᵢ · ( (measured − w) / Σ sⱼxⱼ )^μ
 //! ```
 //!
-//! For `0 < μ < 2` the distance to any solution of consistent equations never grows, and where routes differ enough to tell
-//! machines apart it goes to zero; with noise it stays within `μ / (2 − μ)` of the noise's power (Strohmer and Vershynin
-//! 2009; Haykin, *Adaptive Filter Theory*). A liar that is on several routes with different neighbours is thus found out,
-//! and its neighbours are cleared again; as long as it is seen with the same neighbours only, blame is shared by claimed
-//! time. What cannot be told apart makes no difference to a route of the same machines.
+//! In the times `yᵢ = sᵢ·xᵢ` that machines really take, every equation is a plain sum, and this is the multiplicative
+//! algebraic reconstruction technique (Gordon, Bender and Herman 1970). Where machines keep their ranges and the equations
+//! are consistent, it converges for `0 < μ ≤ 1`, and of all solutions to the one that is closest to the claims in relative
+//! entropy (Lent 1977): one that changes a few machines by much rather than many by a little. That is how lies are. A liar
+//! on several routes with different neighbours is multiplied up by each of them and its neighbours are brought down again
+//! by the routes that it is not on; as long as it is seen with the same neighbours only, blame is shared. What cannot be
+//! told apart makes no difference to a route of the same machines.
+//!
+//! Projecting onto each equation instead (Kaczmarz, or normalised least mean squares) blames each by its `xᵢ`, most whoever
+//! claims to take long. A liar claims to take little: in the simulated day that finds every second of them, this all.
 //!
 //! Waiting behind others also slows a route. Observe those that were alone, or take the fastest tokens of a while: a
 //! machine is not slow because it is popular.
@@ -32,25 +36,24 @@ pub const LEAST_SLOWNESS: u32 = 250;
 /// No machine is believed to be more than twenty times as slow as it says, in thousandths.
 pub const MOST_SLOWNESS: u32 = 20_000;
 
-/// `μ`: four observations take away 94 % of an error, and one that is wrong by a half moves nobody by more than that.
+/// `μ`: four observations take away all but a sixteenth of an error's logarithm; of noise, a third of the power stays.
 const STEP: f64 = 0.5;
-/// A route that stood still says nothing about arithmetic: no single observation counts for more than so many times the
-/// arithmetic it was predicted to take.
+/// A route that stood still says little about arithmetic: no observation says that it took more than so many times as
+/// long as it was believed to take, or less than that part of it.
 const FURTHEST: f64 = 20.0;
 
 /// Corrects what is believed of a route's machines by what it took from token to token, in nanoseconds.
 ///
 /// `slowness` is what is believed of them so far, entry first, in thousandths; the answer is what to believe from now on,
-/// between [`LEAST_SLOWNESS`] and [`MOST_SLOWNESS`]. Machines that the prediction does not name keep theirs.
+/// between [`LEAST_SLOWNESS`] and [`MOST_SLOWNESS`]. Machines of which the prediction claims nothing keep theirs.
 pub fn observe(prediction: &Prediction, slowness: &[u32], measured_ns: u64) -> Vec<u32> {
-    let claimed = || prediction.claimed_ns.iter().map(|ns| *ns as f64);
-    let believed: f64 = claimed().zip(slowness).map(|(claimed, factor)| claimed * f64::from(*factor) / 1000.0).sum();
-    let square: f64 = claimed().map(|claimed| claimed * claimed).sum();
-    let seen = (measured_ns.saturating_sub(prediction.wire_ns) as f64).min(claimed().sum::<f64>() * FURTHEST);
-    let pull = if square > 0.0 { STEP * (seen - believed) / square } else { 0.0 };
+    let times = prediction.claimed_ns.iter().zip(slowness);
+    let believed: f64 = times.map(|(claimed, factor)| *claimed as f64 * f64::from(*factor) / 1000.0).sum();
+    let seen = measured_ns.saturating_sub(prediction.wire_ns) as f64;
+    let turn = if believed > 0.0 { (seen / believed).clamp(1.0 / FURTHEST, FURTHEST).powf(STEP) } else { 1.0 };
     let corrected = |(place, factor): (usize, &u32)| {
-        let claimed = prediction.claimed_ns.get(place).map_or(0.0, |ns| *ns as f64);
-        let factor = f64::from(*factor) + 1000.0 * pull * claimed;
+        let claims = prediction.claimed_ns.get(place).is_some_and(|claimed| *claimed > 0);
+        let factor = f64::from(*factor) * if claims { turn } else { 1.0 };
         (factor.round() as u32).clamp(LEAST_SLOWNESS, MOST_SLOWNESS)
     };
     slowness.iter().enumerate().map(corrected).collect()
