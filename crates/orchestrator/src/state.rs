@@ -66,7 +66,9 @@ pub struct State {
     probe_at_ms: u64,
     /// When to ask the advisor next, at the earliest.
     advice_at_ms: u64,
-    /// Machines came, went, or are known better since it was asked.
+    /// Machines came, went, or are known better since predictions were made.
+    forecast_stale: bool,
+    /// The same since the advisor was asked.
     advice_stale: bool,
     failovers: u64,
     handovers: u64,
@@ -120,6 +122,7 @@ impl State {
             watch_ms: 0,
             probe_at_ms: 0,
             advice_at_ms: 0,
+            forecast_stale: false,
             advice_stale: false,
             failovers: 0,
             handovers: 0,

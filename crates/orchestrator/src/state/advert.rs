@@ -75,7 +75,7 @@ impl Turn<'_> {
         node.offers = offers;
         node.advert = advert;
         node.sealed = sealed;
-        self.state.advice_stale = true;
+        self.state.news();
         self.record_node(id);
         if matters {
             self.places_changed = true;

@@ -35,6 +35,7 @@ impl Turn<'_> {
         self.check_progress();
         self.check_remembered();
         self.probe();
+        self.forecast();
         self.advise();
         // A shard may have been down for long enough now, or a place been kept for long enough.
         self.places_changed |= self.state.is_unsettled();

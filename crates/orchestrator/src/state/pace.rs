@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use computepool_core::ports::Pace;
 use computepool_core::{GenerationId, LayerRange, NodeId};
 
-use super::Turn;
 use super::pool::FIRST_PROMPT;
+use super::{State, Turn};
 use crate::advisor::advise;
 use crate::plan::{self, Problem};
 
@@ -16,6 +16,14 @@ const LEAST_TOKENS: u32 = 8;
 const ADVICE_MS: u64 = 5_000;
 /// The most machines that are advised on at once; exactly so many are placed exactly.
 const MAX_ADVISED: usize = 16;
+
+impl State {
+    /// Something is new that predictions depend on.
+    pub(super) fn news(&mut self) {
+        self.forecast_stale = true;
+        self.advice_stale = true;
+    }
+}
 
 impl Turn<'_> {
     /// A leg is about to end: what it took corrects what is believed of its nodes. Only a leg that was alone on its
@@ -60,8 +68,17 @@ impl Turn<'_> {
         for (id, slowness) in nodes.iter().zip(corrected) {
             if let Some(node) = self.state.registered_mut(id).filter(|node| node.slowness != slowness) {
                 node.slowness = slowness;
-                self.state.advice_stale = true;
+                self.state.news();
                 self.record_node(id);
+            }
+        }
+    }
+
+    /// What the fastest routes are predicted to take, when something of it is new.
+    pub(super) fn forecast(&mut self) {
+        if std::mem::take(&mut self.state.forecast_stale) {
+            for pool in 0..self.state.pools.len() {
+                self.predict(pool);
             }
         }
     }

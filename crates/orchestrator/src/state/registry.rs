@@ -231,7 +231,7 @@ impl Turn<'_> {
             link.phase = LinkPhase::Registered(Box::new(node));
         }
         self.record_node(id);
-        self.state.advice_stale = true;
+        self.state.news();
         self.places_changed = true;
         self.shown();
     }
@@ -289,7 +289,7 @@ impl Turn<'_> {
             self.hop_gone(session, node);
         }
         self.write(|| Record::NodeLeft(node.clone()));
-        self.state.advice_stale = true;
+        self.state.news();
         self.places_changed = true;
     }
 
