@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use computepool_core::ports::Engine;
 use computepool_core::{ContentHash, ModelSpeed};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Models that are measured when a node starts; the speed of others is reckoned from these.
 const MODELS: usize = 4;
@@ -24,6 +25,14 @@ pub(super) struct Conditions {
     pub(super) threads: u32,
 }
 
+impl Conditions {
+    /// Each kind of measurement has a file of its own: nodes that share a disk need not agree.
+    fn file_of(&self, model: &ContentHash) -> String {
+        let told = format!("{}\n{}\n{}", self.engine, self.device, self.threads);
+        format!("{model}-{}.json", &hex::encode(Sha256::digest(told))[..12])
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     conditions: Conditions,
@@ -40,7 +49,7 @@ pub(super) async fn speeds(
 ) -> Vec<ModelSpeed> {
     let mut speeds = Vec::new();
     for model in models.into_iter().take(MODELS) {
-        let path = folder.join(format!("{model}.json"));
+        let path = folder.join(conditions.file_of(&model));
         if let Some(speed) = recall(&path, conditions).filter(|speed| speed.model == model) {
             speeds.push(speed);
             continue;
