@@ -37,7 +37,7 @@ pub(crate) struct Stock {
 /// A stock that can grow, and that others draw on.
 pub(crate) struct Supplied {
     stock: Arc<Stock>,
-    supply: Option<Supply>,
+    supply: Option<Arc<Supply>>,
 }
 
 impl Stock {
@@ -100,7 +100,7 @@ impl Stock {
                 blocks::serve(network, shelf.clone(), limits).await?;
                 let peers = Arc::new(Exchange::new(network.clone(), ExchangeOptions::default()));
                 let options = SupplyOptions { bytes_per_second: settings.download_limit, ..SupplyOptions::default() };
-                Some(Supply::new(shelf.clone(), Some(peers), options)?)
+                Some(Arc::new(Supply::new(shelf.clone(), Some(peers), options)?))
             }
         };
         Ok(Arc::new(Supplied { stock: self, supply }))
@@ -152,10 +152,15 @@ impl Weights for Supplied {
             match (self.stock.path(&model), &self.supply) {
                 (Some(path), _) => {
                     // It can serve whatever becomes of the lending.
-                    if let Some(source) = source
-                        && let Err(fault) = self.stock.lend(&source.manifest, path).await
-                    {
-                        tracing::warn!(%fault, "a model cannot be lent to others");
+                    let lent = match source {
+                        Some(source) => self.stock.lend(&source.manifest, path).await,
+                        None => return Ok(()),
+                    };
+                    match (lent, self.supply.clone()) {
+                        // Nobody waits for the table to know.
+                        (Ok(()), Some(supply)) => drop(tokio::spawn(async move { supply.announce().await })),
+                        (Ok(()), None) => {}
+                        (Err(fault), _) => tracing::warn!(%fault, "a model cannot be lent to others"),
                     }
                     Ok(())
                 }

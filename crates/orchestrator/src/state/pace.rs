@@ -88,6 +88,11 @@ impl Turn<'_> {
         if !self.state.advice_stale || self.now_ms < self.state.advice_at_ms {
             return;
         }
+        if self.state.advice_at_ms == 0 {
+            // The first machines have yet to measure their paths.
+            self.state.advice_at_ms = self.now_ms.saturating_add(ADVICE_MS);
+            return;
+        }
         self.state.advice_stale = false;
         self.state.advice_at_ms = self.now_ms.saturating_add(ADVICE_MS);
         for pool in 0..self.state.pools.len() {
