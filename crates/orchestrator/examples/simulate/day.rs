@@ -14,6 +14,7 @@ use computepool_core::{
     ActivationType, ClientId, FinishReason, Generate, GenerationId, LayerRange, ModelId, NodeId, Sampling, SessionId,
     ShardInfo, ShardSpec, TokenEvent,
 };
+use computepool_orchestrator::plan::Prediction;
 use computepool_orchestrator::{Asked, Effect, Event, EventKind, Limits, PoolSettings, State, apply};
 
 use crate::figures::Figures;
@@ -31,6 +32,8 @@ const AWAY_MS: f64 = 20.0 * 60_000.0;
 const TALKS_MS: f64 = 8.0 * 3_600_000.0;
 /// On average between two questions.
 const ASKS_MS: f64 = 12_000.0;
+/// Of how many routes it is asked whether there was a better one.
+const SAMPLED_PERCENT: u64 = 10;
 const RENEWS_MS: u64 = 20 * 60_000;
 const TICK_MS: u64 = 1_000;
 /// No answer of the planner may take longer.
@@ -65,13 +68,17 @@ struct Link {
     silent_until_ms: u64,
 }
 
+/// The ranges of a route, whose they are, and on which of its links each machine was asked.
+type Route = Vec<(LayerRange, usize, u64)>;
+
 /// One leg as its nodes know it.
 struct Leg {
-    route: Vec<(LayerRange, usize, u64)>,
+    pool: usize,
+    route: Route,
     next: u32,
     end: u32,
-    token_ms: u64,
-    first_ms: u64,
+    /// What it really takes.
+    real: Prediction,
 }
 
 struct Day {
@@ -86,7 +93,7 @@ struct Day {
     pools: Vec<PoolSettings>,
     fleet: Fleet,
     links: Vec<Link>,
-    sessions: BTreeMap<SessionId, (usize, Vec<(LayerRange, usize, u64)>)>,
+    sessions: BTreeMap<SessionId, (usize, Route)>,
     legs: BTreeMap<GenerationId, Leg>,
     audit: Audit,
     stopwatch: Stopwatch,
@@ -356,7 +363,7 @@ impl Day {
             }
             OrchestratorMessage::Begin { generation } => {
                 if let Some(leg) = self.legs.get(&generation) {
-                    let in_ms = leg.first_ms;
+                    let in_ms = leg.real.first_ns.div_ceil(1_000_000);
                     self.later(in_ms, Coming::Token(generation, 0));
                 }
             }
@@ -384,9 +391,9 @@ impl Day {
         let Some((pool, route)) = self.sessions.get(&session) else { return };
         if let Some(request) = &part.request {
             let hops: Vec<(LayerRange, usize)> = route.iter().map(|(layers, at, _)| (*layers, *at)).collect();
-            let (token_ms, first_ms) = self.fleet.pace(&self.pools[*pool], &hops);
+            let real = self.fleet.real(&self.pools[*pool], &hops);
             let (next, end, route) = (request.produced.len() as u32, request.max_tokens, route.clone());
-            self.legs.insert(generation, Leg { route, next, end, token_ms, first_ms });
+            self.legs.insert(generation, Leg { pool: *pool, route, next, end, real });
         }
         self.says(machine, 25, NodeMessage::GenerationOpened { generation });
     }
@@ -404,19 +411,32 @@ impl Day {
             return self.later(100, Coming::Token(generation, in_vain + 1));
         }
         let Some(&(_, exit, _)) = leg.route.last() else { return };
-        let (index, last, in_ms) = (leg.next, leg.next + 1 >= leg.end, leg.token_ms);
+        let (index, last, pool, token_ns) = (leg.next, leg.next + 1 >= leg.end, leg.pool, leg.real.token_ns);
         let route: Vec<usize> = leg.route.iter().map(|(_, machine, _)| *machine).collect();
         let event = TokenEvent { index, id: token(index), logprob: None, finish: last.then_some(FinishReason::Length) };
         self.says(exit, 0, NodeMessage::Token { generation, event });
         if last {
             self.legs.remove(&generation);
-            route.into_iter().for_each(|machine| self.audit.has_served(machine));
+            self.audit.has_served(&route);
+            if self.dice.chance(SAMPLED_PERCENT)
+                && let Some(best_ns) = self.best_ns(pool)
+            {
+                self.audit.took(token_ns, best_ns);
+            }
         } else {
             if let Some(leg) = self.legs.get_mut(&generation) {
                 leg.next += 1;
             }
-            self.later(in_ms, Coming::Token(generation, 0));
+            self.later(token_ns.div_ceil(1_000_000), Coming::Token(generation, 0));
         }
+    }
+
+    /// What the best route of a pool would take now, all truth being known.
+    fn best_ns(&self, pool: usize) -> Option<u64> {
+        let shown = self.state.network().pools.into_iter().nth(pool)?;
+        let ready = |ids: &[NodeId]| ids.iter().filter_map(|id| self.fleet.named(id)).collect::<Vec<usize>>();
+        let places: Vec<_> = shown.places.iter().map(|place| (place.layers, ready(&place.ready))).collect();
+        Some(self.fleet.best(&self.pools[pool], &places)?.token_ns)
     }
 
     fn info(&self, spec: &ShardSpec) -> ShardInfo {

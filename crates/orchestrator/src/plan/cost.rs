@@ -64,6 +64,8 @@ pub struct Prediction {
     pub claimed_ns: Vec<u64>,
     /// The rest of `token_ns`: ways, messages and steps.
     pub wire_ns: u64,
+    /// Whether all of the ways were measured; where not, `wire_ns` is a guess.
+    pub surveyed: bool,
 }
 
 impl Prediction {
@@ -81,7 +83,7 @@ impl Prediction {
 pub fn predict(problem: &Problem, machines: &[Machine], paths: &Paths, route: &[(LayerRange, usize)]) -> Prediction {
     let Costs { step_ns, chunk_rows, prompt, .. } = problem.costs;
     let (mut claimed_ns, mut token_ns, mut wire_ns) = (Vec::with_capacity(route.len()), 0_u64, 0_u64);
-    let (mut first_ns, mut narrowest) = (0_u64, 0_u64);
+    let (mut first_ns, mut narrowest, mut surveyed) = (0_u64, 0_u64, true);
     let rows = chunk_rows.clamp(1, prompt.max(1));
     for &(layers, index) in route {
         let machine = &machines[index];
@@ -100,17 +102,20 @@ pub fn predict(problem: &Problem, machines: &[Machine], paths: &Paths, route: &[
     }
     for (&(_, from), &(_, to)) in route.iter().zip(route.iter().skip(1)) {
         let path = limited(paths.between(from, to), &machines[from]);
+        surveyed &= path.kind.is_some();
         wire_ns = wire_ns.saturating_add(hop_ns(problem, path));
         let wire = belt_ns(problem, path, rows);
         narrowest = narrowest.max(wire);
         first_ns = first_ns.saturating_add(wire).saturating_add(path.rtt_us.saturating_mul(500));
     }
     if let (Some(&(_, entry)), Some(&(_, exit)), true) = (route.first(), route.last(), route.len() > 1) {
-        wire_ns = wire_ns.saturating_add(return_ns(problem, paths.between(exit, entry)));
+        let path = paths.between(exit, entry);
+        surveyed &= path.kind.is_some();
+        wire_ns = wire_ns.saturating_add(return_ns(problem, path));
     }
     let rest = prompt.saturating_sub(rows);
     first_ns = first_ns.saturating_add(mul_div(narrowest, rest, rows));
-    Prediction { token_ns: token_ns.saturating_add(wire_ns), first_ns, claimed_ns, wire_ns }
+    Prediction { token_ns: token_ns.saturating_add(wire_ns), first_ns, claimed_ns, wire_ns, surveyed }
 }
 
 /// A path as its sender's owner lets it be used.

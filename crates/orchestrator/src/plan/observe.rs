@@ -26,7 +26,8 @@
 //! Projecting onto each equation instead (Kaczmarz, or normalised least mean squares) blames each by its `xᵢ`, most whoever
 //! claims to take long. A liar claims to take little: in the simulated day that finds every second of them, this all.
 //!
-//! Waiting behind others also slows a route. Observe those that were alone, or take the fastest tokens of a while: a
+//! Nothing is learnt from a route with ways that nobody has measured: what is guessed of them would be believed of the
+//! machines. Waiting behind others also slows a route. Observe those that were alone, or take the fastest tokens of a while: a
 //! machine is not slow because it is popular.
 
 use super::Prediction;
@@ -45,12 +46,17 @@ const FURTHEST: f64 = 20.0;
 /// Corrects what is believed of a route's machines by what it took from token to token, in nanoseconds.
 ///
 /// `slowness` is what is believed of them so far, entry first, in thousandths; the answer is what to believe from now on,
-/// between [`LEAST_SLOWNESS`] and [`MOST_SLOWNESS`]. Machines of which the prediction claims nothing keep theirs.
+/// between [`LEAST_SLOWNESS`] and [`MOST_SLOWNESS`]. Machines of which the prediction claims nothing keep theirs, and all
+/// do where it is not [`surveyed`](Prediction::surveyed).
 pub fn observe(prediction: &Prediction, slowness: &[u32], measured_ns: u64) -> Vec<u32> {
     let times = prediction.claimed_ns.iter().zip(slowness);
     let believed: f64 = times.map(|(claimed, factor)| *claimed as f64 * f64::from(*factor) / 1000.0).sum();
     let seen = measured_ns.saturating_sub(prediction.wire_ns) as f64;
-    let turn = if believed > 0.0 { (seen / believed).clamp(1.0 / FURTHEST, FURTHEST).powf(STEP) } else { 1.0 };
+    let turn = if prediction.surveyed && believed > 0.0 {
+        (seen / believed).clamp(1.0 / FURTHEST, FURTHEST).powf(STEP)
+    } else {
+        1.0
+    };
     let corrected = |(place, factor): (usize, &u32)| {
         let claims = prediction.claimed_ns.get(place).is_some_and(|claimed| *claimed > 0);
         let factor = f64::from(*factor) * if claims { turn } else { 1.0 };

@@ -6,7 +6,7 @@ use crate::worlds::Dice;
 
 fn prediction(claimed_ns: &[u64], wire_ns: u64) -> Prediction {
     let token_ns = claimed_ns.iter().sum::<u64>() + wire_ns;
-    Prediction { token_ns, first_ns: 0, claimed_ns: claimed_ns.to_vec(), wire_ns }
+    Prediction { token_ns, first_ns: 0, claimed_ns: claimed_ns.to_vec(), wire_ns, surveyed: true }
 }
 
 #[test]
@@ -55,4 +55,10 @@ fn belief_is_bounded_whatever_is_measured() {
     }
     assert_eq!(observe(&prediction(&[], 5), &[1000], 7), [1000], "who was not on the route keeps what it has");
     assert_eq!(observe(&prediction(&[0], 5), &[1000], 7), [1000], "no arithmetic, no blame");
+}
+
+#[test]
+fn nothing_is_learnt_where_ways_were_guessed() {
+    let here = Prediction { surveyed: false, ..prediction(&[10_000_000], 500_000) };
+    assert_eq!(observe(&here, &[1700], 90_000_000), [1700]);
 }

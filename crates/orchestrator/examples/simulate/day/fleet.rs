@@ -6,7 +6,7 @@ use computepool_core::{
     Advert, ContentHash, HeldModel, LayerRange, LinkMeasure, ModelSpeed, ModelSummary, NodeId, PathKind, Reach, Sealed,
 };
 use computepool_orchestrator::PoolSettings;
-use computepool_orchestrator::plan::{Machine, Paths, Problem, predict};
+use computepool_orchestrator::plan::{Holder, Holding, Machine, Paths, Prediction, Problem, Speed, predict, route};
 
 use crate::worlds::Dice;
 
@@ -109,22 +109,49 @@ impl Fleet {
         Sealed::seal(&advert, &Checksum(it.id.clone())).expect("an advert")
     }
 
-    /// What a route really takes: milliseconds from token to token, and to the first.
-    pub(crate) fn pace(&self, settings: &PoolSettings, route: &[(LayerRange, usize)]) -> (u64, u64) {
-        let links: Vec<Vec<LinkMeasure>> =
-            route.iter().map(|(_, from)| route.iter().map(|(_, to)| self.link(*from, *to)).collect()).collect();
-        let ids: Vec<&NodeId> = route.iter().map(|(_, machine)| &self.machines[*machine].id).collect();
-        let paths = Paths::measured(ids.into_iter().zip(links.iter().map(Vec::as_slice)));
-        let machines: Vec<Machine> = route
-            .iter()
-            .map(|(_, machine)| {
-                let advert = self.advert(*machine, 0).open(&Checksums).expect("its own advert");
-                Machine::advertised(&advert, &settings.summary, &[], false, self.machines[*machine].truth)
-            })
-            .collect();
-        let hops: Vec<(LayerRange, usize)> = route.iter().enumerate().map(|(at, (layers, _))| (*layers, at)).collect();
-        let prediction = predict(&Problem::of(settings), &machines, &paths, &hops);
-        (prediction.token_ns.div_ceil(1_000_000), prediction.first_ns.div_ceil(1_000_000))
+    /// Machines and paths as they really are.
+    fn truth(&self, settings: &PoolSettings, machines: &[usize]) -> (Vec<Machine>, Paths) {
+        let links = |from: &usize| machines.iter().map(|to| self.link(*from, *to)).collect::<Vec<LinkMeasure>>();
+        let links: Vec<Vec<LinkMeasure>> = machines.iter().map(links).collect();
+        let ids = machines.iter().map(|machine| &self.machines[*machine].id);
+        let paths = Paths::measured(ids.zip(links.iter().map(Vec::as_slice)));
+        let real = |machine: &usize| {
+            let it = &self.machines[*machine];
+            let claim = it.claims.iter().find(|claim| claim.model == settings.summary.hash);
+            Machine {
+                node: it.id.clone(),
+                memory_bytes: it.memory_bytes,
+                insisted: None,
+                holds: Holding::Whole,
+                fetches: false,
+                speed: claim.map_or_else(|| Speed::assumed(&settings.summary), Speed::measured),
+                slowness: it.truth,
+                upload_limit: None,
+            }
+        };
+        (machines.iter().map(real).collect(), paths)
+    }
+
+    /// What a route really takes.
+    pub(crate) fn real(&self, settings: &PoolSettings, hops: &[(LayerRange, usize)]) -> Prediction {
+        let names: Vec<usize> = hops.iter().map(|(_, machine)| *machine).collect();
+        let (machines, paths) = self.truth(settings, &names);
+        let hops: Vec<(LayerRange, usize)> = hops.iter().enumerate().map(|(at, (layers, _))| (*layers, at)).collect();
+        predict(&Problem::of(settings), &machines, &paths, &hops)
+    }
+
+    /// What the best route over these holders of the places would really take.
+    pub(crate) fn best(&self, settings: &PoolSettings, places: &[(LayerRange, Vec<usize>)]) -> Option<Prediction> {
+        let names: Vec<usize> = places.iter().flat_map(|(_, holders)| holders.iter().copied()).collect();
+        let (machines, paths) = self.truth(settings, &names);
+        let mut at = 0;
+        let mut next = |_: &usize| {
+            at += 1;
+            Holder { machine: at - 1, active: 0, avoid: false }
+        };
+        let places: Vec<(LayerRange, Vec<Holder>)> =
+            places.iter().map(|(layers, holders)| (*layers, holders.iter().map(&mut next).collect())).collect();
+        Some(route(&Problem::of(settings), &machines, &paths, &places)?.prediction)
     }
 }
 
