@@ -34,7 +34,7 @@ const TALKS_MS: f64 = 8.0 * 3_600_000.0;
 const ASKS_MS: f64 = 12_000.0;
 /// Of how many routes it is asked whether there was a better one.
 const SAMPLED_PERCENT: u64 = 10;
-const RENEWS_MS: u64 = 20 * 60_000;
+const RENEWS_MS: u64 = 40 * 60_000;
 const TICK_MS: u64 = 1_000;
 /// No answer of the planner may take longer.
 const MOST_MS: f64 = 100.0;
@@ -142,7 +142,7 @@ impl Day {
         let pools = vec![PoolSettings::new(large, 4), PoolSettings::new(small, 2)];
         let summaries: Vec<_> = pools.iter().map(|pool| &pool.summary).collect();
         let fleet = Fleet::new(&mut dice, MACHINES, LIARS_PERCENT, &summaries);
-        let limits = Limits { tick_ms: TICK_MS, probe_ms: 20 * 60_000, max_nodes: MACHINES + 24, ..Limits::default() };
+        let limits = Limits { tick_ms: TICK_MS, probe_ms: 40 * 60_000, max_nodes: MACHINES + 24, ..Limits::default() };
         let signer = Arc::new(Checksum(NodeId::new("orchestrator").expect("an id")));
         let state = State::new(pools.clone(), limits.clone(), signer, Arc::new(Checksums)).expect("good settings");
         let start_ms = 1_800_000_000_000;
@@ -266,9 +266,13 @@ impl Day {
     }
 
     fn judge(&mut self, machine: usize) {
-        let id = &self.fleet.machines[machine].id;
-        let known = self.state.network().nodes.into_iter().find(|node| &node.node == id);
-        self.audit.judge(&self.fleet, machine, known.map(|node| node.slowness));
+        // Showing the network takes a while, and few of a thousand have served.
+        if self.audit.knows(machine) {
+            let id = &self.fleet.machines[machine].id;
+            let known = self.state.network().nodes.into_iter().find(|node| &node.node == id);
+            self.audit.judge(&self.fleet, machine, known.map(|node| node.slowness));
+        }
+        self.audit.forget(machine);
     }
 
     fn ask(&mut self) {

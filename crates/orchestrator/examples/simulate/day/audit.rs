@@ -117,10 +117,19 @@ impl Audit {
         self.detours.push(token_ns as f64 / best_ns.max(1) as f64 - 1.0);
     }
 
+    /// Whether a node has served long enough for its speed to be known.
+    pub(crate) fn knows(&self, machine: usize) -> bool {
+        self.legs.get(&machine).is_some_and(|legs| *legs >= KNOWN_AFTER)
+    }
+
+    /// A node goes; whoever comes back under its name has served nothing yet.
+    pub(crate) fn forget(&mut self, machine: usize) {
+        self.legs.remove(&machine);
+    }
+
     /// A node goes, or the day ends: what is it believed to be?
     pub(crate) fn judge(&mut self, fleet: &Fleet, machine: usize, slowness: Option<u32>) {
-        let legs = self.legs.remove(&machine).unwrap_or(0);
-        let Some(slowness) = slowness.filter(|_| legs >= KNOWN_AFTER) else { return };
+        let Some(slowness) = slowness else { return };
         if fleet.is_liar(machine) {
             self.liars = (self.liars.0 + u32::from(slowness >= 2000), self.liars.1 + 1);
         } else {

@@ -11,7 +11,7 @@ use computepool_orchestrator::plan::{Holder, Holding, Machine, Paths, Prediction
 use crate::worlds::Dice;
 
 /// Links that a node keeps in its advert; older ones make room.
-const LINKS: usize = 96;
+const LINKS: usize = 40;
 
 /// One machine.
 pub(crate) struct Machinery {
