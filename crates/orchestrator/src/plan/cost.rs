@@ -11,9 +11,9 @@
 //!
 //! `layer` and `head` are what the machine measured for the model's shapes, times how much slower it was seen to be.
 //! `step` is what an engine's pipes and scheduling take for a step, `hop` what libp2p's encryption, framing and tasks take
-//! for a message. The return carries four bytes, which cost nothing beside the way. This is the cost model that public
-//! rings are described by, `C + (S−1)·2·RTT/k + (S−1)·c` with `k = 4` for a ring whose sample goes straight back: half a
-//! round trip for each of the `S` hops instead of two for each of `S−1`.
+//! for a message. The return carries four bytes, which cost nothing beside the way. It has the form of what public rings
+//! publish of themselves: arithmetic, plus round trips and a constant for every further stage. The ring is why a round trip
+//! `R` between neighbours costs `k` shards only `k·R/2`: each hop is half of one, and the sample goes straight back.
 //!
 //! The first token waits until the prompt is through. It travels in chunks of `c` rows, one behind the other like parts
 //! on a belt, so that the whole takes as long as the first chunk needs for the way and the rest needs at the narrowest

@@ -24,7 +24,7 @@
 //! told apart makes no difference to a route of the same machines.
 //!
 //! Projecting onto each equation instead (Kaczmarz, or normalised least mean squares) blames each by its `xᵢ`, most whoever
-//! claims to take long. A liar claims to take little: in the simulated day that finds every second of them, this all.
+//! claims to take long. A liar claims to take little: in the simulated day that finds half of them, this four of five.
 //!
 //! Nothing is learnt from a route with ways that nobody has measured: what is guessed of them would be believed of the
 //! machines. Waiting behind others also slows a route. Observe those that were alone, or take the fastest tokens of a while: a
