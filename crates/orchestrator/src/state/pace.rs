@@ -12,8 +12,10 @@ use crate::plan::{self, Problem};
 
 /// A pace is taken from legs that gave at least as many tokens as this, so that one late token says little.
 const LEAST_TOKENS: u32 = 8;
-/// Between two pieces of advice, in milliseconds.
-const ADVICE_MS: u64 = 5_000;
+/// Between two pieces of advice, in milliseconds; they are for people, and cost up to some tens of milliseconds.
+const ADVICE_MS: u64 = 30_000;
+/// How long the first machines have to measure their paths before the first piece, in milliseconds.
+const FIRST_ADVICE_MS: u64 = 5_000;
 /// The most machines that are advised on at once; exactly so many are placed exactly.
 const MAX_ADVISED: usize = 16;
 
@@ -89,8 +91,7 @@ impl Turn<'_> {
             return;
         }
         if self.state.advice_at_ms == 0 {
-            // The first machines have yet to measure their paths.
-            self.state.advice_at_ms = self.now_ms.saturating_add(ADVICE_MS);
+            self.state.advice_at_ms = self.now_ms.saturating_add(FIRST_ADVICE_MS);
             return;
         }
         self.state.advice_stale = false;

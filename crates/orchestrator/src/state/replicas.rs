@@ -43,6 +43,9 @@ impl Turn<'_> {
         let good = |id: &&NodeId| !self.state.failed_for_good(id, self.now_ms);
         let held: Vec<Vec<NodeId>> =
             it.slots.iter().map(|slot| slot.holders.iter().filter(good).cloned().collect()).collect();
+        if held.iter().all(|holders| holders.len() >= MAX_HOLDERS) {
+            return;
+        }
         let (machines, nodes) = self.state.machines(it, held.iter().flatten().chain(&spares));
         let indices: BTreeMap<&NodeId, usize> = nodes.iter().enumerate().map(|(index, id)| (id, index)).collect();
         let index = |id: &NodeId| indices.get(id).copied();
