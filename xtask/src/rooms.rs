@@ -67,7 +67,10 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("tun-rs", &["lab"]),
     ("cargo_metadata", &["xtask"]),
     // The vocabulary has no runtime, no clock of its own and no dice.
-    ("tokio*", &["model", "engine", "transport", "node", "orchestrator", "store", "weights", "api", "app", "cli", "lab"]),
+    (
+        "tokio*",
+        &["model", "engine", "transport", "node", "orchestrator", "store", "weights", "api", "app", "cli", "lab"],
+    ),
     ("rand*", &["model", "engine", "transport", "node", "orchestrator", "weights", "api", "app", "cli", "lab"]),
 ];
 
