@@ -45,3 +45,8 @@ pub fn split(entry: &CatalogueEntry, shards: usize, tokens: u64) -> Result<Vec<(
     let ranges = even_split(&entry.summary, shards.min(entry.summary.layer_count as usize))?;
     Ok(ranges.into_iter().map(|layers| (layers, estimate(&file, layers, tokens))).collect())
 }
+
+/// What a shard of these layers would need for `tokens` of KV.
+pub fn fit(entry: &CatalogueEntry, layers: LayerRange, tokens: u64) -> Result<FitEstimate, Fault> {
+    Ok(estimate(&ModelFile::open(&entry.path)?, layers, tokens))
+}

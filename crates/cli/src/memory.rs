@@ -39,7 +39,6 @@ pub(crate) async fn memory(arguments: MemoryArguments) -> Result<bool, Fault> {
     let catalogue = models::scan(vec![model.parse()?]).await?;
     let entry = catalogue.entries().first();
     let entry = entry.ok_or_else(|| Fault::new(FaultCode::ModelNotFound, format!("no model was found at {model}")))?;
-    let fits = models::split(entry, arguments.shards, u64::from(arguments.tokens))?;
 
     let split = Split::start(&model, arguments.shards, arguments.tokens).await?;
     let measured = measure(&split, arguments.tokens).await;
@@ -51,9 +50,10 @@ pub(crate) async fn memory(arguments: MemoryArguments) -> Result<bool, Fault> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let (mut well, mut worst_limit, mut worst_fit) = (left, 0.0_f64, 0.0_f64);
     for node in &full.nodes {
-        let fit = fits.iter().find(|(layers, _)| node.layers == Some(*layers)).map(|(_, fit)| *fit);
-        let fit =
-            fit.ok_or_else(|| Fault::new(FaultCode::Internal, format!("{} serves layers nobody planned", node.name)))?;
+        let layers = node.layers;
+        let layers =
+            layers.ok_or_else(|| Fault::new(FaultCode::Internal, format!("{} serves no layers", node.name)))?;
+        let fit = models::fit(entry, layers, u64::from(arguments.tokens))?;
         let limit = fit.weights + fit.kv + ALLOWANCE;
         let before =
             loaded.nodes.iter().find(|other| other.node == node.node).map_or(0, |other| usage(other).rss_bytes);
