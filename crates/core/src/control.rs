@@ -174,6 +174,8 @@ pub struct GenerationPart {
     pub prompt_len: u32,
     /// KV to take over from an open generation of the same session; rows are fed from its end on.
     pub adopt: Option<Adopt>,
+    /// Nobody waits for its first token: what is fed goes in small chunks, so that others hardly notice.
+    pub unhurried: bool,
     /// The whole request; for the exit shard, which samples (its prompt is left empty unless a penalty needs it), and
     /// for the entry shard, which embeds the prompt.
     pub request: Option<Generate>,

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::errands::Errand;
 use crate::generation::Generation;
 use crate::plane::Plane;
-use crate::prompt;
+use crate::prompt::Prompt;
 use crate::session::Session;
 
 /// Opens a generation, or says why not.
@@ -51,17 +51,22 @@ fn admit(
         .filter(|session| session.is_open())
         .ok_or_else(|| Fault::new(FaultCode::WrongSession, format!("session {session} is not open on this node")))?;
     check(plane, &session, &part)?;
-    let GenerationPart { max_len, prompt_len, adopt, request } = part;
+    let GenerationPart { max_len, prompt_len, adopt, unhurried, request } = part;
     let first = adopt.map_or(0, |adopt| adopt.positions);
-    let fed = request.as_ref().filter(|_| session.is_entry()).map(fed);
+    let chunk_rows = if unhurried { plane.options.unhurried_rows } else { plane.options.chunk_rows };
+    let prompt = request.as_ref().filter(|_| session.is_entry()).map(|request| Prompt {
+        tokens: fed(request),
+        first,
+        chunk_rows: chunk_rows.min(session.ticket.limits.max_rows).max(1),
+    });
     let request = request.filter(|_| session.is_exit());
     // Where the ring has one place, one token at a time goes round inside it.
     let (ring, tokens) = (session.is_entry() && session.is_exit()).then(|| mpsc::channel(2)).unzip();
     let open = EngineCommand::Open { generation: id, max_len, prompt_len, adopt, request };
     let generation = Arc::new(Generation::new(session, open, id, prompt_len, max_len, ring).starting_at(first));
     plane.add_generation(generation.clone())?;
-    if let Some(fed) = fed {
-        plane.tasks.spawn(prompt::feed(plane.clone(), generation.clone(), fed, first, tokens));
+    if let Some(prompt) = prompt {
+        plane.tasks.spawn(prompt.run(plane.clone(), generation.clone(), tokens));
     }
     plane.errands.push(Errand::Open(generation, adopted));
     Ok(())

@@ -9,6 +9,8 @@ pub struct NodeOptions {
     pub prefill_rows: u32,
     /// Rows of one prompt chunk at the entry; the ticket's limit is kept as well.
     pub chunk_rows: u32,
+    /// Rows of one such chunk where nobody waits for it: what others may have to wait for it is in proportion.
+    pub unhurried_rows: u32,
     /// Sessions open at once.
     pub max_sessions: usize,
     /// Generations open at once in one session; the ticket's limit is kept as well.
@@ -39,6 +41,7 @@ impl Default for NodeOptions {
         Self {
             prefill_rows: 512,
             chunk_rows: 64,
+            unhurried_rows: 8,
             max_sessions: 320,
             max_generations: 256,
             max_lanes: 1024,

@@ -179,6 +179,7 @@ pub fn apply(state: &mut State, event: Event) -> Vec<Effect> {
         turn.routes_changed = true;
     }
     if turn.routes_changed {
+        turn.hurry_handovers();
         turn.seek();
         turn.hand_over();
     }

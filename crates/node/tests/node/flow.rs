@@ -96,7 +96,8 @@ async fn what_cannot_be_opened_is_refused_by_name() {
     let cluster = Cluster::with(&["0..6"], |options| options.max_generations = 2).await;
     let session = cluster.open_session().await;
     let request = |len: u32| Some(Cluster::request(&prompt(len, 0), 4));
-    let part = |max_len, prompt_len, request| GenerationPart { max_len, prompt_len, adopt: None, request };
+    let part =
+        |max_len, prompt_len, request| GenerationPart { max_len, prompt_len, adopt: None, unhurried: false, request };
     let cases = [
         (part(2000, 4, request(4)), FaultCode::ContextLength),
         (part(8, 0, request(0)), FaultCode::InvalidRequest),

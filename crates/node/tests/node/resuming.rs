@@ -52,6 +52,22 @@ async fn a_ring_goes_on_after_what_was_produced_elsewhere() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_is_fed_in_small_chunks() {
+    let small = |options: &mut computepool_node::NodeOptions| options.unhurried_rows = 4;
+    let cluster = Cluster::with(&["0..2", "2..6"], small).await;
+    let session = cluster.open_session().await;
+    for (unhurried, chunks) in [(false, 3), (true, 6)] {
+        let generation = cluster.ask_as(&session, after(3, 4), None, unhurried).await;
+        assert_eq!(finish(&cluster, &session, generation, 3).await, expected(&PROMPT, 4)[3..]);
+        for receipt in cluster.close(generation).await {
+            let receipt = receipt.unwrap().receipt;
+            assert_eq!((receipt.prefill_rows, receipt.steps), (23, chunks));
+        }
+    }
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn a_ring_takes_over_what_it_has_computed_already() {
     for layers in [&["0..6"][..], &["0..1", "1..4", "4..6"]] {
         let cluster = Cluster::start(layers).await;

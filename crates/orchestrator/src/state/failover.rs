@@ -11,6 +11,7 @@ use computepool_core::{FaultCode, GenerationId, NodeId, SessionId};
 
 use super::Turn;
 use super::generation::{Ending, Generation, Phase};
+use super::legs::Start;
 use super::session::Session;
 use crate::refusal::is_second_hand;
 use crate::{Limits, Loss};
@@ -135,7 +136,11 @@ impl Turn<'_> {
             self.break_handover(of);
         }
         let Some(generation) = self.state.generations.get_mut(&of) else { return };
-        if generation.main.is_some() || generation.handover.is_some() {
+        if generation.main.is_some() {
+            return;
+        }
+        if generation.handover.is_some() {
+            self.routes_changed = true;
             return;
         }
         let reachable = !self.state.unreachable;
@@ -188,7 +193,7 @@ impl Turn<'_> {
         let Some(generation) = self.state.generations.get_mut(&of) else { return };
         generation.phase = Phase::Underway;
         generation.fruitless += 1;
-        let leg = self.add_leg(of, session, None);
+        let leg = self.add_leg(of, session, Start::Anew);
         if let Some(generation) = self.state.generations.get_mut(&of) {
             generation.main = leg;
         }

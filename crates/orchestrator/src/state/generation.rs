@@ -159,8 +159,9 @@ impl Turn<'_> {
         leg.phase = LegPhase::Running { moved_ms: now_ms, watched_ms: watch_ms, backlog: 0 };
         leg.due += 1;
         leg.finished = event.finish.is_some();
-        let (first, last, of) = (leg.due == leg.from + 1, leg.finished, leg.generation);
-        if event.index == generation.tokens() {
+        let (last, of) = (leg.finished, leg.generation);
+        let lacked = event.index == generation.tokens();
+        if lacked {
             if generation.tokens() > 0 {
                 generation.paced(now_ms);
             }
@@ -177,8 +178,8 @@ impl Turn<'_> {
         }
         if last {
             self.finish(of);
-        } else if first {
-            self.advance_handover(of, id);
+        } else {
+            self.advance_handover(of, id, lacked);
         }
     }
 }

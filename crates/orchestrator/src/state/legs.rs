@@ -13,6 +13,26 @@ use super::{State, Turn};
 use crate::refusal::{breaks_session, heard, is_second_hand};
 use crate::{Loss, Violation};
 
+/// What a leg starts from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start {
+    /// Nothing, and the client waits for it.
+    Anew,
+    /// Nothing, and the client does not wait: another leg serves it meanwhile.
+    Shadow,
+    /// The KV of another leg.
+    Adopting(Adopt),
+}
+
+impl Start {
+    fn adopt(self) -> Option<Adopt> {
+        match self {
+            Self::Anew | Self::Shadow => None,
+            Self::Adopting(adopt) => Some(adopt),
+        }
+    }
+}
+
 /// A generation on one route.
 pub(super) struct Leg {
     pub(super) generation: GenerationId,
@@ -31,7 +51,7 @@ pub(super) struct Leg {
     pub(super) begun_ms: u64,
     pub(super) first_ms: Option<u64>,
     pub(super) last_ms: u64,
-    pub(super) adopt: Option<Adopt>,
+    pub(super) start: Start,
     pub(super) phase: LegPhase,
 }
 
@@ -78,7 +98,7 @@ impl Leg {
 
 /// What the hop at `place` of `hops` is told of a request: the entry gets what is fed, the exit what it samples by, and
 /// those between neither.
-fn part(request: &Generate, adopt: Option<Adopt>, place: usize, hops: usize) -> GenerationPart {
+fn part(request: &Generate, start: Start, place: usize, hops: usize) -> GenerationPart {
     let (entry, exit) = (place == 0, place + 1 == hops);
     let told = match (entry, exit) {
         (true, _) => Some(request.clone()),
@@ -101,17 +121,18 @@ fn part(request: &Generate, adopt: Option<Adopt>, place: usize, hops: usize) -> 
     let prompt_len = request.prompt.len() as u32;
     let max_len = prompt_len.saturating_add(request.max_tokens);
     let prompt_len = prompt_len.saturating_add(request.produced.len() as u32);
-    GenerationPart { max_len, prompt_len, adopt, request: told }
+    GenerationPart {
+        max_len,
+        prompt_len,
+        adopt: start.adopt(),
+        unhurried: matches!(start, Start::Shadow),
+        request: told,
+    }
 }
 
 impl Turn<'_> {
     /// Puts the next leg of a generation into a session; it opens as soon as that is open.
-    pub(super) fn add_leg(
-        &mut self,
-        of: GenerationId,
-        session_id: SessionId,
-        adopt: Option<Adopt>,
-    ) -> Option<GenerationId> {
+    pub(super) fn add_leg(&mut self, of: GenerationId, session_id: SessionId, start: Start) -> Option<GenerationId> {
         let generation = self.state.generations.get_mut(&of)?;
         let session = self.state.sessions.get_mut(&session_id)?;
         let number = generation.numbers;
@@ -132,7 +153,7 @@ impl Turn<'_> {
             begun_ms: self.now_ms,
             first_ms: None,
             last_ms: self.now_ms,
-            adopt,
+            start,
             phase: LegPhase::AwaitingSession,
         };
         self.state.legs.insert(id, leg);
@@ -152,7 +173,7 @@ impl Turn<'_> {
         (leg.from, leg.due) = (request.produced.len() as u32, request.produced.len() as u32);
         leg.phase = LegPhase::Opening { waiting: (0..hops).collect(), deadline_ms };
         for (place, hop) in session.present() {
-            let part = part(request, leg.adopt, place, hops);
+            let part = part(request, leg.start, place, hops);
             let message = OrchestratorMessage::OpenGeneration { session: leg.session, generation: id, part };
             self.effects.push(crate::Effect::Send(hop.node.clone(), message));
         }
@@ -193,7 +214,9 @@ impl Turn<'_> {
         let rows = |leg: &Leg| {
             let prompt = generations.get(&leg.generation).map_or(0, |it| u64::from(it.prompt_len()));
             // What was adopted is not fed again.
-            prompt.saturating_add(u64::from(leg.from)).saturating_sub(leg.adopt.map_or(0, |it| it.positions.into()))
+            prompt
+                .saturating_add(u64::from(leg.from))
+                .saturating_sub(leg.start.adopt().map_or(0, |it| it.positions.into()))
         };
         // Prompts share the route: each has to wait for those that are worked on beside it.
         let (own, mut backlog, mut shared) = (rows(leg), rows(leg), false);

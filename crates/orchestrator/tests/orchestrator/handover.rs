@@ -18,7 +18,7 @@ fn leaving() -> (Script, GenerationId, Vec<usize>, GenerationId, Vec<usize>) {
     script.settle();
     let (shadow, part, other) = script.leg();
     assert!(!other.contains(&route[0]));
-    assert_eq!((part.prompt_len, part.adopt), (7, None));
+    assert_eq!((part.prompt_len, part.adopt, part.unhurried), (7, None, true));
     (script, generation, route, shadow, other)
 }
 
@@ -26,22 +26,26 @@ fn leaving() -> (Script, GenerationId, Vec<usize>, GenerationId, Vec<usize>) {
 fn a_shadow_works_its_way_up_and_a_successor_takes_over() {
     let (mut script, old, route, shadow, other) = leaving();
     script.give(old, route[1], 3..5);
-    // The shadow's first token is one that the client has.
+    // The shadow's first tokens are ones that the client has.
     script.give(shadow, other[1], 3..4);
+    assert_eq!(script.leg().0, shadow, "nobody succeeds it before there is news");
+    script.give(shadow, other[1], 4..5);
     assert_eq!(script.told(), []);
+    script.give(old, route[1], 5..6);
     assert_eq!(script.sent_to(is_close), [], "whoever adopts closes");
     let (successor, part, same) = script.leg();
     assert_eq!(same, other);
-    assert_eq!(part.adopt, Some(Adopt { generation: shadow, positions: 7 }));
-    assert_eq!((part.prompt_len, part.request.unwrap().produced), (9, vec![10, 11, 12, 13, 14]));
-    script.give(old, route[1], 5..6);
+    assert_eq!(part.adopt, Some(Adopt { generation: shadow, positions: 8 }));
+    assert!(!part.unhurried, "now the client waits");
+    assert_eq!((part.prompt_len, part.request.unwrap().produced), (10, vec![10, 11, 12, 13, 14, 15]));
+    script.give(old, route[1], 6..7);
     script.settle();
     assert_eq!(script.state.network().handovers, 0);
-    script.give(successor, other[1], 5..6);
+    script.give(successor, other[1], 6..7);
     assert_eq!(script.told(), [], "the old leg was faster");
     assert_eq!(script.sent_to(is_close).len(), 2, "now it is not needed any more");
     assert_eq!(script.state.network().handovers, 1);
-    script.give(successor, other[1], 6..8);
+    script.give(successor, other[1], 7..8);
     script.settle();
     script.assert_whole();
     let held = script.state.footprint();
@@ -64,27 +68,30 @@ fn a_shadow_that_is_not_behind_is_its_own_successor() {
 
 #[test]
 fn the_leaver_may_vanish_at_any_step() {
-    for step in 0..3 {
+    for step in 0..4 {
         let (mut script, old, route, shadow, other) = leaving();
-        let mut last = (shadow, 3);
         script.give(old, route[1], 3..5);
+        let mut given = 5;
         if step > 0 {
             script.give(shadow, other[1], 3..4);
-            script.settle();
-            last = (script.leg().0, 5);
         }
         if step > 1 {
-            script.give(last.0, other[1], 5..6);
-            last.1 = 6;
+            script.give(old, route[1], 5..6);
+            script.settle();
+            given = 6;
+        }
+        if step > 2 {
+            script.give(script.leg().0, other[1], 6..7);
+            given = 7;
         }
         script.disconnect(route[0]);
         if step == 0 {
             script.give(shadow, other[1], 3..4);
-            script.settle();
-            last = (script.leg().0, 5);
         }
         script.settle();
-        script.give(last.0, other[1], last.1..8);
+        let (last, part, _) = script.leg();
+        assert_eq!(part.adopt, Some(Adopt { generation: shadow, positions: 7 }), "{step}");
+        script.give(last, other[1], given..8);
         script.settle();
         script.assert_whole();
         assert_eq!(script.state.footprint().legs, 0, "{step}");
@@ -95,11 +102,15 @@ fn the_leaver_may_vanish_at_any_step() {
 fn a_handover_that_fails_costs_nothing_and_is_tried_again() {
     for successor in [false, true] {
         let (mut script, old, route, shadow, other) = leaving();
-        script.give(old, route[1], 3..5);
+        script.give(old, route[1], 3..4);
         let mut lost = shadow;
         if successor {
             script.give(shadow, other[1], 3..4);
+        }
+        script.give(old, route[1], 4..5);
+        if successor {
             lost = script.leg().0;
+            assert!(lost != shadow);
         }
         let fault = Fault::new(FaultCode::NoCapacity, "no KV left");
         script.says(other[0], NodeMessage::GenerationFailed { generation: lost, fault });
@@ -118,8 +129,9 @@ fn a_handover_that_fails_costs_nothing_and_is_tried_again() {
 #[test]
 fn an_adopted_leg_is_closed_where_nobody_adopted_it() {
     let (mut script, old, route, shadow, other) = leaving();
-    script.give(old, route[1], 3..5);
+    script.give(old, route[1], 3..4);
     script.give(shadow, other[1], 3..4);
+    script.give(old, route[1], 4..5);
     let successor = script.leg().0;
     script.closed(other[0], shadow);
     let fault = Fault::new(FaultCode::NoCapacity, "no KV left");

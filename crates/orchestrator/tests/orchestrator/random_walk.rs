@@ -321,8 +321,11 @@ impl World {
         let (of, from) = (leg.of, leg.from);
         let before = &self.legs[&adopt.generation];
         assert!(before.of == of && before.session == session, "of the same generation, in the same session");
-        assert!(before.due > before.from && adopt.positions == before.prompt + before.from, "as far as it surely is");
-        assert!(before.from < from, "something is left to feed");
+        assert!(
+            before.due > before.from && adopt.positions == before.prompt + before.due - 1,
+            "as far as it surely is"
+        );
+        assert!(before.due <= from, "something is left to feed");
         let key = (node.clone(), adopt.generation);
         assert!(self.open_generations.remove(&key), "what is adopted is open");
         self.adopted.insert(key);

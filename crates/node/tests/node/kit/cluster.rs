@@ -315,6 +315,17 @@ impl Cluster {
 
     /// Asks every member to open a generation that may have been begun elsewhere.
     pub async fn ask_for(&self, session: &Opened, request: Generate, adopt: Option<Adopt>) -> GenerationId {
+        self.ask_as(session, request, adopt, false).await
+    }
+
+    /// The same, where maybe nobody waits for it.
+    pub async fn ask_as(
+        &self,
+        session: &Opened,
+        request: Generate,
+        adopt: Option<Adopt>,
+        unhurried: bool,
+    ) -> GenerationId {
         let generation = self.generation_id();
         for i in &session.members {
             let layers = self.machines[*i].layers;
@@ -326,6 +337,7 @@ impl Cluster {
                 max_len: request.prompt.len() as u32 + request.max_tokens,
                 prompt_len: (request.prompt.len() + request.produced.len()) as u32,
                 adopt,
+                unhurried,
                 request: (layers.is_entry() || layers.is_exit(super::LAYERS)).then_some(told),
             };
             let session = session.session;
