@@ -9,35 +9,18 @@ use crate::sample::{peer, session};
 use crate::server::Server;
 use crate::{crash, suite};
 
-macro_rules! each_on {
-    ($server:expr, $($room:ident::$name:ident),+ $(,)?) => {
-        $(
-            eprintln!("PostgreSQL: {}", stringify!($name));
-            let database = Database::on($server, stringify!($name)).await;
-            $room::$name(&database).await;
-        )+
-    };
-}
-
 #[tokio::test]
 async fn postgres_keeps_the_journal_as_sqlite_does() {
     let server = Server::start();
-    each_on! {
-        &server,
-        suite::records_come_back_as_they_were_written,
-        suite::later_records_replace_earlier_ones,
-        suite::a_closed_session_takes_its_generations_with_it,
-        suite::a_batch_with_a_record_that_cannot_be_kept_leaves_nothing,
-        suite::a_dropped_write_leaves_all_or_nothing,
-        suite::many_write_at_once,
-        suite::orchestrators_see_their_own_records_only,
-        suite::an_orchestrator_has_one_writer,
-        suite::a_newer_layout_is_refused_and_left_alone,
-        suite::strangers_words_cannot_break_a_batch,
-        suite::people_find_columns_to_ask_for,
-        suite::the_newest_generations_are_kept,
-        crash::what_was_acknowledged_survives_a_kill,
+    macro_rules! on_postgres {
+        ($($room:ident::$name:ident),+ $(,)?) => {
+            $(
+                eprintln!("PostgreSQL: {}", stringify!($name));
+                $room::$name(&Database::on(&server, stringify!($name)).await).await;
+            )+
+        };
     }
+    with_every_test!(on_postgres);
     let database = Database::on(&server, "connections").await;
     a_broken_connection_is_mended(&database).await;
     who_was_replaced_stays_out(&database).await;

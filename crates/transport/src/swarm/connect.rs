@@ -15,7 +15,7 @@ use futures::future::{Either, select};
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::actor::Command;
 use super::peers::{PeerPath, Prefer, Transport, Way};
@@ -30,11 +30,12 @@ const ATTEMPTS: u32 = 3;
 /// How long direct addresses are tried before circuits are dialled too.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// How long after a relayed connection was made a punch is waited for. One that succeeds takes a few round trips.
-pub(super) const PUNCH: Duration = Duration::from_secs(2);
+/// How long after a relayed connection was made a better one is waited for. A punch that succeeds takes a few round
+/// trips.
+pub(super) const PUNCH: Duration = Duration::from_secs(1);
 
-/// How long a dial may take that would be nice to succeed.
-const NICE_TO_HAVE: Duration = Duration::from_secs(2);
+/// How long a stream waits for a dial that would be nice to succeed. The dial goes on: the next stream may have it.
+const NICE_TO_HAVE: Duration = Duration::from_millis(500);
 
 impl Network {
     /// Connects to `node` at one of `addresses`, unless it is connected already. Fails with `link_lost` when none of
@@ -44,7 +45,7 @@ impl Network {
     }
 
     /// Connects to `node` and waits for the best path there is to be had: where only a relay leads to it, for a punch
-    /// to succeed or fail, for at most two seconds. Fails like [`Network::dial`].
+    /// to succeed or fail, for at most a second. Fails like [`Network::dial`].
     pub async fn connect(&self, node: &NodeId, addresses: &[String]) -> Result<PeerPath, Fault> {
         let peer = self.other(node)?;
         self.reach_out(peer, addresses).await?;
@@ -147,7 +148,9 @@ impl Network {
         if self.inner.peers.is_connected(&peer, Way::Direct) {
             return;
         }
-        let dialled = self.dial_nice(peer, texts, Way::Direct);
+        let since = self.inner.peers.only_relayed_since(&peer);
+        let until = since.map_or_else(Instant::now, |since| since + PUNCH);
+        let dialled = self.dial_nice(peer, texts, Way::Direct, until);
         let hopeful = self.inner.nat && !self.inner.futile.is_known(peer, Way::Direct, Instant::now());
         let punched = async {
             while let Some(since) = self.inner.peers.only_relayed_since(&peer).filter(|_| hopeful) {
@@ -164,11 +167,12 @@ impl Network {
     /// Dials `peer` over another transport beside the one there is, where that promises something.
     async fn dial_beside(&self, peer: PeerId, texts: &[String], transport: Transport) {
         if self.inner.peers.is_connected(&peer, Way::Direct) {
-            self.dial_nice(peer, texts, Way::Over(transport)).await;
+            self.dial_nice(peer, texts, Way::Over(transport), Instant::now() + NICE_TO_HAVE).await;
         }
     }
 
-    async fn dial_nice(&self, peer: PeerId, texts: &[String], way: Way) {
+    /// Dials `peer` and waits for that until a moment, which may have passed.
+    async fn dial_nice(&self, peer: PeerId, texts: &[String], way: Way, until: Instant) {
         if self.inner.peers.is_connected(&peer, way) || self.inner.futile.is_known(peer, way, Instant::now()) {
             return;
         }
@@ -185,8 +189,7 @@ impl Network {
         if worth.is_empty() {
             return;
         }
-        let limit = NICE_TO_HAVE.min(self.inner.dial_timeout);
-        let dialled = timeout(limit, self.dial_way(peer, worth, way)).await;
+        let dialled = timeout_at(until, self.dial_way(peer, worth, way)).await;
         if !matches!(dialled, Ok(Ok(()))) && !self.inner.peers.is_connected(&peer, way) {
             tracing::debug!(%peer, ?way, "staying on the connection there is");
             self.inner.futile.remember(peer, way, Instant::now());
