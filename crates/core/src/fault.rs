@@ -85,6 +85,22 @@ fault_codes! {
     Internal = "internal",
     /// The orchestrator was gone while it ran.
     Interrupted = "interrupted",
+    /// Nothing was paid for this.
+    PaymentRequired = "payment_required",
+    /// What was presented as payment does not do.
+    PaymentRefused = "payment_refused",
+    /// The session's money is spent, or its time is up.
+    BudgetSpent = "budget_spent",
+    /// The chain does not answer, or its answers contradict each other.
+    ChainUnavailable = "chain_unavailable",
+    /// The chain refuses a transaction.
+    ChainRefused = "chain_refused",
+    /// A spend limit of the wallet stands against it.
+    SpendLimit = "spend_limit",
+    /// The wallet has to be unlocked first.
+    WalletLocked = "wallet_locked",
+    /// This was written down already, by this or by another process.
+    Duplicate = "duplicate",
 }
 
 impl fmt::Display for FaultCode {

@@ -2,19 +2,32 @@
 //! fakes for unit tests stand beside their users.
 
 mod blocks;
+mod chain;
 mod engine;
 mod inference;
 mod journal;
+mod ledger;
 mod links;
 mod text;
+mod toll;
+mod vault;
 mod weights;
 
 pub use blocks::{BlockPeers, BlockShelf};
+pub use chain::{
+    Block, Chain, ChainEvent, ChainEventKind, ChainEvents, CoalitionId, CoalitionOffer, Cursor, Delivery, Intent,
+    PaidPlace, Refused, SessionOnChain, SessionPhase, SessionTerms, SessionView, StepId, Voucher, VoucherState,
+};
 pub use engine::{Adopt, Engine, EngineCommand, EngineEvent, StepInput};
 pub use inference::{Inference, ModelStatus, NetworkStatus, NodeStatus, Pace, PlaceStatus, PoolStatus, ShardPhase};
 pub use journal::{Journal, NodeRecord, PlaceRecord, Record, SessionRecord};
+pub use ledger::{Ledger, LedgerEntry, MAX_LEDGER_TEXT};
 pub use links::{ControlEvent, ControlServer, IncomingLane, LaneSender, Links};
 pub use text::{ChatPrompt, Text, TextDecoder, ToolDialect};
+pub use toll::{Admission, Asked, Bill, BillPhase, Presented, Quote, SessionToken, Toll, TollRefusal};
+pub use vault::{
+    Authorization, Purpose, SigningContent, SigningRequest, TokenDomain, Vault, VaultAccount, locked, over_limit,
+};
 pub use weights::{FetchProgress, Weights};
 
 use crate::NodeId;
