@@ -59,8 +59,10 @@ pub struct SessionTerms {
     pub coalition: CoalitionId,
     /// What the voucher is made out for, in USDC.
     pub amount: Amount,
-    /// Seconds after its opening at which anybody may close it.
-    pub lifetime_s: u64,
+    /// Seconds after its opening when it ends at the latest.
+    pub lifetime_s: u32,
+    /// Unix seconds, of the block, until which it may be opened.
+    pub expires_s: u64,
     /// Who may pay; the zero account where the voucher says it.
     pub payer: Account,
     /// Makes terms unlike all others.
@@ -182,6 +184,13 @@ pub enum Intent {
         /// Milliseconds served since the opening, all in all.
         served_ms: u64,
     },
+    /// Give back what lies at the account of a session that was never opened.
+    Reclaim {
+        /// Its terms.
+        terms: SessionTerms,
+        /// What paid for it.
+        voucher: Voucher,
+    },
     /// Send what arrived after the closing back to the payer.
     Sweep {
         /// Of which session.
@@ -240,8 +249,6 @@ pub struct SessionView {
 pub struct SessionOnChain {
     /// Whose money it is.
     pub payer: Account,
-    /// The nonce of the authorization that paid for it.
-    pub nonce: B256,
     /// What it does.
     pub phase: SessionPhase,
     /// What it was opened with, in USDC.
@@ -260,6 +267,10 @@ pub struct SessionOnChain {
     pub refund: Amount,
     /// What went back that is less than a unit, in USDCx.
     pub dust: Amount,
+    /// What a liquidator took, in USDCx: the stream had outlived its money. Nothing before the closing.
+    pub lost: Amount,
+    /// What went back and had not come with the voucher, in USDCx: strangers sent it.
+    pub found: Amount,
 }
 
 /// What a session's account does.
@@ -270,6 +281,8 @@ pub enum SessionPhase {
     Paused,
     /// Open; the stream flows.
     Streaming,
+    /// Stopped for good by somebody else than the meter, who has a few minutes to close it with the right figure.
+    Ending,
     /// Over.
     Closed,
 }
@@ -331,6 +344,10 @@ pub enum ChainEventKind {
         refund: Amount,
         /// What went back besides, in USDCx.
         dust: Amount,
+        /// What a liquidator took, in USDCx.
+        lost: Amount,
+        /// What strangers had sent, in USDCx.
+        found: Amount,
     },
     /// A place's units went to another member.
     Reassigned {
