@@ -191,10 +191,7 @@ contract Session {
         uint64 served_
     ) external onlyMeter {
         require(_state == State.Open || _state == State.Streaming, WrongState(_state));
-        if (_state == State.Streaming) {
-            _stop();
-            _state = State.Open;
-        }
+        if (_state == State.Streaming) _stop();
         _settle(served_);
         emit Paused(servedMs, _streamed, _toppedUp);
     }
@@ -308,10 +305,11 @@ contract Session {
         return uint256(uint96(rate));
     }
 
-    /// @dev Ends the stream and books it. A liquidator may have ended it before.
+    /// @dev Ends the stream and books it; the session is open again. A liquidator may have ended it before.
     function _stop() private {
-        _streamed = uint128(streamed());
-        (, uint256 buffer) = _flow();
+        (uint256 until, uint256 buffer) = _flow();
+        _streamed += uint128((until - changedAt) * _rate());
+        _state = State.Open;
         changedAt = uint40(block.timestamp);
         if (buffer > 0) _setRate(0);
     }
