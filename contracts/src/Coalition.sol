@@ -3,6 +3,7 @@ pragma solidity 0.8.35;
 
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {IBondKeeper} from "./BondAccount.sol";
 import {Breaches} from "./coalition/Breaches.sol";
 import {Membership} from "./coalition/Membership.sol";
 import {ISuperToken} from "./superfluid/ISuperfluid.sol";
@@ -12,7 +13,7 @@ import {ISuperToken} from "./superfluid/ISuperfluid.sol";
 ///
 /// The pool's units are fixed by the terms: a layer has 10,000; its holder has what fee and royalty leave of them. Whoever
 /// holds a place, their sum never changes, and a session's rate is a multiple of it: nothing is ever rounded.
-contract Coalition is Breaches, AccessControl {
+contract Coalition is IBondKeeper, Breaches, AccessControl {
     /// @notice May set the fee of coalitions to come, and nothing else.
     bytes32 public constant FEE_ADMIN = keccak256("FEE_ADMIN");
 
@@ -77,7 +78,8 @@ contract Coalition is Breaches, AccessControl {
         emit Dissolved(id);
     }
 
-    /// @notice Units of USDC that an operator's stake still lacks; zero for those who owe none.
+    /// @inheritdoc IBondKeeper
+    /// @dev Zero for those who owe none.
     function missing(
         bytes32 id,
         address operator
@@ -87,7 +89,8 @@ contract Coalition is Breaches, AccessControl {
         return _records[id].stake - owing.staked;
     }
 
-    /// @notice Books what a bond account has just paid in. By that account.
+    /// @inheritdoc IBondKeeper
+    /// @dev By that account only.
     function bonded(
         bytes32 id,
         address operator,

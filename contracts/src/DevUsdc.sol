@@ -4,12 +4,13 @@ pragma solidity 0.8.35;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {IUsdc} from "./IUsdc.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
 /// @title A USDC for devnet and testnets: worth nothing, and free for all.
 /// @notice Six decimals, ERC-3009 in the domain "USD Coin", "2" as x402 clients expect it, and a faucet. It does not deploy
 /// on any other chain.
-contract DevUsdc is ERC20, ERC3009 {
+contract DevUsdc is ERC20, ERC3009, IUsdc {
     /// @notice What the faucet gives at a time: 1,000 USDC.
     uint256 public constant DRIP = 1_000e6;
 

@@ -191,7 +191,7 @@ contract Session {
         uint64 served_
     ) external onlyMeter {
         require(_state == State.Open || _state == State.Streaming, WrongState(_state));
-        if (_state == State.Streaming) _stop();
+        if (_state == State.Streaming) _stop(State.Open);
         _settle(served_);
         emit Paused(servedMs, _streamed, _toppedUp);
     }
@@ -202,7 +202,7 @@ contract Session {
         uint64 served_
     ) external onlyMeter {
         require(_state != State.None && _state != State.Closed, WrongState(_state));
-        if (_state == State.Streaming) _stop();
+        if (_state != State.Ending) _stop(State.Ending);
         _settle(served_);
         _finish();
     }
@@ -218,9 +218,7 @@ contract Session {
         }
         require(_state == State.Open || _state == State.Streaming, WrongState(_state));
         require(msg.sender == payer || isOver(), NotAllowed(msg.sender));
-        if (_state == State.Streaming) _stop();
-        _state = State.Ending;
-        changedAt = uint40(block.timestamp);
+        _stop(State.Ending);
         emit Stopped(msg.sender, _streamed);
     }
 
@@ -305,11 +303,17 @@ contract Session {
         return uint256(uint96(rate));
     }
 
-    /// @dev Ends the stream and books it; the session is open again. A liquidator may have ended it before.
-    function _stop() private {
-        (uint256 until, uint256 buffer) = _flow();
-        _streamed += uint128((until - changedAt) * _rate());
-        _state = State.Open;
+    /// @dev Ends the stream, if one runs, and books it. A liquidator may have ended it before.
+    function _stop(
+        State next
+    ) private {
+        uint256 buffer = 0;
+        if (_state == State.Streaming) {
+            uint256 until;
+            (until, buffer) = _flow();
+            _streamed += uint128((until - changedAt) * _rate());
+        }
+        _state = next;
         changedAt = uint40(block.timestamp);
         if (buffer > 0) _setRate(0);
     }

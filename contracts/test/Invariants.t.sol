@@ -45,7 +45,9 @@ contract Everybody is World {
         paidIn += amount * WEI_PER_UNIT;
     }
 
-    function start(uint256 which) external {
+    function start(
+        uint256 which
+    ) external {
         Session session = _any(which);
         if (address(session) == address(0) || session.state() != Session.State.Open) return;
         if (block.timestamp >= session.endsAt()) return;
@@ -94,16 +96,22 @@ contract Everybody is World {
         coalitions.reassign(id, uint16(place), able[to % 3]);
     }
 
-    function claim(uint256 who) external {
+    function claim(
+        uint256 who
+    ) external {
         uint256 i = who % 4;
         _pool().claimAll(operator(i == 3 ? 7 : i));
     }
 
-    function pass(uint256 time) external {
+    function pass(
+        uint256 time
+    ) external {
         _passAndKeep(time % 20);
     }
 
-    function passLong(uint256 time) external {
+    function passLong(
+        uint256 time
+    ) external {
         // In steps that the keeper keeps up with.
         for (uint256 i = 0; i < 10; ++i) {
             _passAndKeep(time % 40);
@@ -136,7 +144,9 @@ contract Everybody is World {
         return paidIn + usdcx.balanceOf(payer) - gone;
     }
 
-    function buffer(Session session) external view returns (uint256 locked) {
+    function buffer(
+        Session session
+    ) external view returns (uint256 locked) {
         (,, locked) = coalitions.DISTRIBUTION().getFlow(usdcx, address(session), _pool());
     }
 
@@ -148,7 +158,9 @@ contract Everybody is World {
         return coalitions.DISTRIBUTION().getPoolAdjustmentFlowRate(address(_pool()));
     }
 
-    function held(address account) external view returns (uint256 wei_, uint256 units) {
+    function held(
+        address account
+    ) external view returns (uint256 wei_, uint256 units) {
         return (usdcx.balanceOf(account), usdc.balanceOf(account));
     }
 
@@ -160,7 +172,9 @@ contract Everybody is World {
         return (address(escrow), address(coalitions));
     }
 
-    function _any(uint256 which) private view returns (Session) {
+    function _any(
+        uint256 which
+    ) private view returns (Session) {
         return sessions.length == 0 ? Session(address(0)) : sessions[which % sessions.length];
     }
 
@@ -171,7 +185,9 @@ contract Everybody is World {
         return _served[session] += served % 120_000;
     }
 
-    function _passAndKeep(uint256 time) private {
+    function _passAndKeep(
+        uint256 time
+    ) private {
         uint256 margin = sessions.length == 0 ? 30 : sessions[0].MARGIN();
         _pass(time < margin ? time : margin);
         for (uint256 i = 0; i < sessions.length; ++i) {

@@ -1,14 +1,14 @@
 // Writes abi/NAME.json for the contracts that the programs deploy and call: interface and creation code, from Forge's
 // output. What a clone or a library hides is listed as well, so that its events can be read.
-//   node abi.mjs           writes the files
-//   node abi.mjs --check   compares them and changes nothing
+//   node chores/abi.mjs           writes the files
+//   node chores/abi.mjs --check   compares them and changes nothing
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const CONTRACTS = ['DevUsdc', 'Coalition', 'BondAccount', 'Session', 'SessionEscrow', 'Deployer'];
 
-const here = dirname(fileURLToPath(import.meta.url));
+const here = join(dirname(fileURLToPath(import.meta.url)), '..');
 const stale = [];
 mkdirSync(join(here, 'abi'), { recursive: true });
 for (const name of CONTRACTS) {
@@ -25,6 +25,6 @@ for (const name of CONTRACTS) {
   }
 }
 if (stale.length > 0) {
-  console.error(`differ from the contracts: ${stale.join(', ')}; run: node abi.mjs`);
+  console.error(`differ from the contracts: ${stale.join(', ')}; run: node chores/abi.mjs`);
   process.exit(1);
 }
