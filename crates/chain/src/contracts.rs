@@ -1,0 +1,131 @@
+//! What we say to contracts: constructors, and the few functions that are called.
+//!
+//! Superfluid's are those of `@superfluid-finance/ethereum-contracts` 1.15.2.
+
+use alloy::sol;
+
+sol! {
+    /// The owner's CREATE2 factory (`contracts/src/Deployer.sol`).
+    #[derive(Debug)]
+    contract Deployer {
+        struct Call {
+            address target;
+            uint256 value;
+            bytes data;
+        }
+        constructor(address owner_);
+        function owner() external view returns (address);
+        function deploy(bytes32 salt, bytes calldata initcode, Call[] calldata calls) external payable returns (address deployed);
+        function execute(Call[] calldata calls) external payable;
+    }
+
+    contract Ownable {
+        function owner() external view returns (address);
+        function transferOwnership(address newOwner) external;
+    }
+
+    contract TestGovernance {
+        function initialize(address host, address rewardAddress, uint256 liquidationPeriod, uint256 patricianPeriod, address[] calldata trustedForwarders) external;
+        function registerAgreementClass(address host, address agreementClass) external;
+        function updateContracts(address host, address hostNewLogic, address[] calldata agreementClassNewLogics, address superTokenFactoryNewLogic, address poolBeaconNewLogic) external;
+        function enableTrustedForwarder(address host, address superToken, address forwarder) external;
+        function isTrustedForwarder(address host, address superToken, address forwarder) external view returns (bool);
+        function getPPPConfig(address host, address superToken) external view returns (uint256 liquidationPeriod, uint256 patricianPeriod);
+    }
+
+    contract Superfluid {
+        constructor(bool nonUpgradable, bool appWhiteListingEnabled, uint64 callbackGasLimit, address simpleForwarder, address erc2771Forwarder, address simpleAcl);
+        function initialize(address gov) external;
+        function getGovernance() external view returns (address);
+        function getAgreementClass(bytes32 agreementType) external view returns (address);
+        function getSuperTokenFactory() external view returns (address);
+        function getSimpleACL() external view returns (address);
+    }
+
+    contract ConstantFlowAgreementV1 {
+        constructor(address host);
+    }
+
+    contract SuperfluidPool {
+        constructor(address gda);
+        function getClaimableNow(address member) external view returns (int256 claimable, uint256 timestamp);
+    }
+
+    contract SuperfluidUpgradeableBeacon {
+        constructor(address implementation);
+        function implementation() external view returns (address);
+        function upgradeTo(address newImplementation) external;
+    }
+
+    contract GeneralDistributionAgreementV1 {
+        constructor(address host, address superfluidPoolBeacon);
+    }
+
+    contract SimpleACL {
+        function setRoleAdmin(bytes32 role, bytes32 adminRole) external;
+        function grantRole(bytes32 role, address account) external;
+        function hasRole(bytes32 role, address account) external view returns (bool);
+        function getRoleAdmin(bytes32 role) external view returns (bytes32);
+    }
+
+    contract UUPSProxy {
+        function initializeProxy(address initialAddress) external;
+    }
+
+    contract UUPSProxiable {
+        function castrate() external;
+        function getCodeAddress() external view returns (address);
+    }
+
+    contract PoolAdminNFT {
+        constructor(address host, address gda);
+        function initialize(string memory nftName, string memory nftSymbol) external;
+    }
+
+    contract CFAv1Forwarder {
+        constructor(address host);
+        function setFlowrate(address token, address receiver, int96 flowrate) external returns (bool);
+        function getFlowrate(address token, address sender, address receiver) external view returns (int96 flowrate);
+    }
+
+    contract GDAv1Forwarder {
+        constructor(address host);
+    }
+
+    contract SuperTokenFactory {
+        constructor(address host, address superTokenLogic, address poolAdminNftLogic, address poolMemberNftLogic);
+        function initializeCustomSuperToken(address customSuperTokenProxy) external;
+        function getSuperTokenLogic() external view returns (address);
+    }
+
+    contract SuperToken {
+        constructor(address host, address poolAdminNft);
+        function initialize(address underlyingToken, uint8 underlyingDecimals, string calldata n, string calldata s) external;
+        function getHost() external view returns (address);
+        function getUnderlyingToken() external view returns (address);
+        function decimals() external view returns (uint8);
+        function balanceOf(address account) external view returns (uint256);
+        function upgrade(uint256 amount) external;
+    }
+
+    contract Usdc {
+        function approve(address spender, uint256 amount) external returns (bool);
+        function balanceOf(address account) external view returns (uint256);
+        function decimals() external view returns (uint8);
+        function faucet(address to) external;
+    }
+
+    contract Coalition {
+        constructor(address admin, address usdcx);
+        function USDC() external view returns (address);
+        function USDCX() external view returns (address);
+        function DISTRIBUTION() external view returns (address);
+    }
+
+    contract SessionEscrow {
+        constructor(address admin, address coalition);
+        function COALITION() external view returns (address);
+        function USDC() external view returns (address);
+        function USDCX() external view returns (address);
+    }
+}

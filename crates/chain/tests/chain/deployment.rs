@@ -1,0 +1,34 @@
+use std::sync::atomic::Ordering;
+
+use computepool_chain::ChainError;
+use computepool_chain::deployment::{Plan, deploy, verify, wiring};
+use computepool_chain::gas::TRANSACTION_GAS;
+use computepool_core::money::Account;
+
+use crate::Chain;
+
+#[tokio::test]
+async fn everything_is_deployed_once_and_streams_run() {
+    let chain = Chain::start().await;
+    let sender = chain.sender();
+    let (book, first) = deploy(&sender, &chain.network, &|_, _| {}).await.unwrap();
+    assert_eq!(book, Plan::new(&chain.network, sender.account()).unwrap().book);
+    assert!(first.largest < TRANSACTION_GAS, "{first:?}");
+
+    let signed = chain.key.signed.load(Ordering::SeqCst);
+    let (again, second) = deploy(&chain.sender(), &chain.network, &|_, done| assert!(done)).await.unwrap();
+    assert_eq!(again, book);
+    assert_eq!(second.transactions, 0);
+    assert_eq!(chain.key.signed.load(Ordering::SeqCst), signed);
+
+    let verified = verify(&sender, &chain.network, &book, true).await.unwrap();
+    assert!(verified.streamed.is_some_and(|wei| !wei.is_zero()), "{verified:?}");
+
+    // What is not wired as it should be is noticed, whichever part it is.
+    let mut wrong = book.clone();
+    wrong.superfluid.gda = book.superfluid.cfa;
+    assert!(matches!(wiring(&chain.rpc, &chain.network, &wrong).await, Err(ChainError::Wiring { .. })));
+    let mut missing = book;
+    missing.session_escrow = Account::new([7; 20]);
+    assert!(matches!(wiring(&chain.rpc, &chain.network, &missing).await, Err(ChainError::Wiring { .. })));
+}
