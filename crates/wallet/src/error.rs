@@ -16,6 +16,7 @@ use crate::phrase::PhraseError;
 use crate::private_file::FileError;
 use crate::safe::SafeError;
 use crate::spends::SpendError;
+use crate::wallets::MIN_PASSPHRASE;
 
 /// Why something with a wallet did not work. No message repeats anything secret.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum WalletError {
     /// Digits that are no key.
     #[error("this is not a private key: it has 64 hexadecimal digits")]
     NotAKey,
+    /// A new passphrase that keeps nobody out.
+    #[error("a passphrase has at least {MIN_PASSPHRASE} characters")]
+    ShortPassphrase,
     /// A secret that cannot be had.
     #[error(transparent)]
     Safe(#[from] SafeError),
@@ -110,7 +114,8 @@ impl From<WalletError> for Fault {
             E::Safe(error) => safe_fault(&error, message),
             E::Damaged { .. } => is(FaultCode::Io).hint("restore the file from a backup"),
             E::File(error) => file_fault(&error, message),
-            E::Name(_)
+            E::ShortPassphrase
+            | E::Name(_)
             | E::Phrase(_)
             | E::NotAKey
             | E::SingleKey(_)

@@ -57,4 +57,4 @@ pub use spends::{Spend, SpendError, Spent, Usage, Window};
 pub use transaction::BadTransaction;
 pub use typed_data::TypedDataError;
 pub use wallet::Wallet;
-pub use wallets::{Forget, Origin, Wallets};
+pub use wallets::{Forget, MIN_PASSPHRASE, Origin, Wallets};

@@ -164,7 +164,7 @@ mod tests {
         let digest = keccak256(EXAMPLE);
         assert_eq!(digest.0, hex!("daf5a779ae972f972197303d7b574746c7ef83eadac0f2791ad23db92e4c8e53"));
         let signature = PrivateKey::from_bytes(&[0x46; 32]).unwrap().sign(&digest);
-        let r = "18515461264373351373200002665853028612451056578545711640558177905181847433674";
+        let r = "18515461264373351373200002665853028612451056578545711640558177340181847433846";
         let s = "46948507304638947509940763649030358759909902576025900602547168820602576006531";
         assert_eq!((signature.r().to_string(), signature.s().to_string()), (r.to_owned(), s.to_owned()));
         assert!(!signature.v(), "EIP-155: v = 37 = 2 x 1 + 35 + 0");

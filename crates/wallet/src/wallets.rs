@@ -29,6 +29,8 @@ use crate::secret::{Passphrase, Secret};
 use crate::spends::Spends;
 use crate::wallet::Wallet;
 
+/// The fewest characters of a new passphrase.
+pub const MIN_PASSPHRASE: usize = 8;
 /// The most wallets that are listed.
 const MAX_WALLETS: usize = 256;
 
@@ -60,7 +62,7 @@ pub enum Forget {
     Anyway,
 }
 
-/// The wallets in a folder.
+/// The wallets in a folder. Everything here blocks: on the disk, on a passphrase's second, on a person before a keyring.
 pub struct Wallets {
     folder: PathBuf,
     clock: Arc<dyn Clock>,
@@ -121,6 +123,9 @@ impl Wallets {
             }
             Origin::Keystore { text, passphrase } => (keystore::open(&text, &passphrase)?, true),
         };
+        if keeping.wants_passphrase() {
+            strong(passphrase.ok_or_else(|| SafeError::PassphraseMissing(name.clone()))?)?;
+        }
         self.safe(keeping)?.store(name, &root, passphrase)?;
         self.enter(name, keeping, &root, backed_up)
     }
@@ -188,6 +193,7 @@ impl Wallets {
         passphrase: Option<&Passphrase>,
         new: &Passphrase,
     ) -> Result<String, WalletError> {
+        strong(new)?;
         let (_, root) = self.take_out(name, passphrase)?;
         Ok(self.dice(|random| keystore::seal(&root, new, self.effort, random))?)
     }
@@ -332,6 +338,12 @@ impl Wallets {
     fn spends_path(&self, name: &WalletName) -> PathBuf {
         self.folder.join(format!("{name}.spends.jsonl"))
     }
+}
+
+/// Below this, trying all of them costs less than what a wallet holds.
+fn strong(passphrase: &Passphrase) -> Result<(), WalletError> {
+    let characters = passphrase.expose().chars().count();
+    if characters < MIN_PASSPHRASE { Err(WalletError::ShortPassphrase) } else { Ok(()) }
 }
 
 fn there_already(made: Result<(), FileError>) -> Result<(), FileError> {

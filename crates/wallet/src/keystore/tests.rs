@@ -162,6 +162,39 @@ fn words_lie_beside_the_key_where_ethers_looks_for_them() {
 }
 
 #[test]
+fn a_keystore_that_ethers_wrote_opens_with_its_words() {
+    let document = json!({
+        "address": "58a57ed9d8d624cbd12e2c467d34787555bb1b25",
+        "id": "a86f23d5-cc27-4e02-a66a-a4a46d030dbd",
+        "version": 3,
+        "Crypto": {
+            "cipher": "aes-128-ctr",
+            "cipherparams": { "iv": "296a8d905dd44ddfafd4b7fcd8ec79c9" },
+            "ciphertext": "df6d2724c6fce3be95d791a06a7ce1b4f660dc004c459e15949b96159d742cec",
+            "kdf": "scrypt",
+            "kdfparams": {
+                "salt": "5b976aedd3b08ccc9f3dfcbe870ef669cb66dc2b5ae814f27bb951b15d9749f0",
+                "n": 1024,
+                "dklen": 32,
+                "p": 1,
+                "r": 8
+            },
+            "mac": "73793b96e235f1176d1c2675613ff304a2876937acebbd9f26d462fcccdb947f"
+        },
+        "x-ethers": {
+            "client": "ethers/6.17.0",
+            "path": "m/44'/60'/0'/0/0",
+            "locale": "en",
+            "mnemonicCounter": "21cbfde7073a1d8808ea769fd9efe114",
+            "mnemonicCiphertext": "b33842d8ffe4c87dcfa551a155c457e1",
+            "version": "0.1"
+        }
+    });
+    let Root::Phrase(phrase) = open(&document.to_string(), &"testpassword".into()).unwrap() else { panic!("no words") };
+    assert_eq!(phrase.words().expose(), "legal winner thank year wave sausage worth useful legal winner thank yellow");
+}
+
+#[test]
 fn cut_off_keystores_are_malformed_at_every_byte() {
     let text = scrypt_vector().to_string();
     for end in 0..text.len() {

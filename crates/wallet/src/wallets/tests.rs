@@ -159,10 +159,13 @@ fn keys_and_keystores_are_taken_in_and_given_out() {
     assert!(matches!(error, WalletError::SingleKey(_)), "{error}");
     let bad = machine.wallets.create(&name("bad"), Keeping::Memory, Origin::Key(secret("0x12")), None).unwrap_err();
     assert!(matches!(bad, WalletError::NotAKey));
+    let new = Origin::New(PhraseLength::Twelve);
+    let short = machine.wallets.create(&name("bad"), Keeping::File, new, Some(&"1234567".into())).unwrap_err();
+    assert!(matches!(short, WalletError::ShortPassphrase));
 
     funded(&machine);
-    let text = machine.wallets.export_keystore(&name("main"), Some(&pass()), &"other".into()).unwrap();
-    let origin = Origin::Keystore { text: text.clone(), passphrase: "other".into() };
+    let text = machine.wallets.export_keystore(&name("main"), Some(&pass()), &"another one".into()).unwrap();
+    let origin = Origin::Keystore { text: text.clone(), passphrase: "another one".into() };
     let copy = machine.wallets.create(&name("copy"), Keeping::Memory, origin, None).unwrap();
     assert_eq!((copy.accounts[0].to_string().as_str(), copy.words), (FIRST, Some(12)));
     let second = machine.wallets.add_account(&name("copy"), None).unwrap();
