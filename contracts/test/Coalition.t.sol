@@ -21,6 +21,10 @@ contract CoalitionTest is World {
         vm.assertEq(pool.getUnits(owner), 24 * 200);
         vm.assertEq(pool.getTotalUnits(), 24 * 10_000);
         vm.assertEq(_rate() % 240_000, 0);
+        (uint16 feeBps, address feeReceiver, uint16 royaltyBps, address owner_) = coalitions.shares(id);
+        vm.assertEq(uint256(feeBps) + royaltyBps, 300);
+        vm.assertEq(feeReceiver, treasury);
+        vm.assertEq(owner_, owner);
     }
 
     function test_terms_that_make_no_coalition_are_refused() public {

@@ -23,9 +23,13 @@ contract SessionTest is World {
     function test_it_streams_by_the_second_and_the_rest_goes_back() public {
         vm.assertEq(before - usdc.balanceOf(payer), AMOUNT);
         _pass(100);
-        vm.assertEq(session.streamed(), 100 * _rate());
+        uint256 paid = 100 * _rate();
+        vm.assertEq(session.streamed(), paid);
+        uint256 refund = 10e18 - paid;
+        vm.expectEmit(address(session));
+        emit Session.Closed(100_000, paid, 0, refund / WEI_PER_UNIT, refund % WEI_PER_UNIT, 0, 0);
         _close(100_000);
-        _checkSums(100 * _rate());
+        _checkSums(paid);
     }
 
     function test_nothing_streams_while_it_is_paused() public {
@@ -171,6 +175,8 @@ contract SessionTest is World {
         _pass(1000);
         vm.assertTrue(session.isOver());
         vm.assertEq(session.streamed(), ran * _rate());
+        vm.expectEmit(address(session));
+        emit Session.Closed(uint64(ran + 5) * 1000, ran * _rate(), 0, 0, 0, rewarded, 0);
         _close(uint64(ran + 5) * 1000);
         vm.assertEq(_received(3), ran * _rate());
         vm.assertEq(10e18, ran * _rate() + rewarded);
@@ -195,9 +201,11 @@ contract SessionTest is World {
         require(usdcx.transfer(address(session), 2e18));
         vm.stopPrank();
         _pass(10);
+        uint256 back = 12e18 - 10 * _rate();
+        vm.expectEmit(address(session));
+        emit Session.Closed(10_000, 10 * _rate(), 0, back / WEI_PER_UNIT, back % WEI_PER_UNIT, 0, 2e18);
         _close(10_000);
         vm.assertEq(_received(3), 10 * _rate());
-        uint256 back = 12e18 - 10 * _rate();
         vm.assertEq(usdc.balanceOf(payer), before - AMOUNT + 3e6 + back / WEI_PER_UNIT);
         _fund(address(session), 7);
         session.sweep();

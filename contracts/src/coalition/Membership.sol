@@ -347,6 +347,14 @@ abstract contract Membership is ICoalition, EIP712, ReentrancyGuardTransient {
         return _records[id].stage;
     }
 
+    /// @notice What a coalition's stream is cut into beside the places: fee and royalty, in hundredths of a percent.
+    function shares(
+        bytes32 id
+    ) external view returns (uint16 feeBps, address feeReceiver, uint16 royaltyBps, address owner) {
+        Record storage record = _records[id];
+        return (record.feeBps, record.feeReceiver, record.royaltyBps, record.owner);
+    }
+
     /// @notice A coalition's places and who holds them now.
     function places(
         bytes32 id

@@ -2,7 +2,6 @@
 pragma solidity 0.8.35;
 
 import {Coalition} from "../../src/Coalition.sol";
-import {Membership} from "../../src/coalition/Membership.sol";
 import {Place, Terms} from "../../src/coalition/Terms.sol";
 import {DevUsdc} from "../../src/DevUsdc.sol";
 import {Quote} from "../../src/Quote.sol";
