@@ -9,7 +9,7 @@ COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas fuzz engine-cuda gpu-test lint
+ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test fuzz engine-cuda gpu-test lint
 .PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup sample-model binaries clean
 
 help: ## this list
@@ -23,6 +23,7 @@ conformance: ## other people's suites and implementations against ours (long)
 lab: ## six homes behind NATs in network namespaces: joining, losing nodes, being attacked (needs root)
 simulate: ## planner against brute force, and a day of 1,000 simulated nodes
 contracts: ## Solidity: format, sizes, tests on the real Superfluid, generated files, gas, Slither
+deploy-test: ## deploys to an empty chain, twice, and while being killed at five points
 gas: ## what sessions and coalitions cost on chain, for 2, 4 and 8 operators
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
 engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
@@ -78,6 +79,11 @@ simulate-steps: setup
 contracts-steps:
 	@scripts/setup contracts
 	@scripts/contracts $(ARGS)
+
+deploy-test-steps: setup
+	@scripts/setup contracts
+	@cargo build --workspace --examples
+	@$(CARGO_TARGET_DIR)/debug/examples/deploy_test $(ARGS)
 
 gas-steps:
 	@scripts/setup contracts
