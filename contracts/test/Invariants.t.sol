@@ -15,7 +15,16 @@ contract Everybody is World {
     Session[] public sessions;
     uint256 public paidIn;
     mapping(Session session => uint64 served) private _served;
-    uint64 private _opened;
+
+    /// @dev A voucher that somebody executed, and that no session was opened for.
+    struct Stray {
+        Quote quote;
+        SessionEscrow.Authorization voucher;
+        bytes signature;
+    }
+
+    Stray[] private _strays;
+    uint256 private _astray;
 
     function setUp() public override {
         super.setUp();
@@ -43,6 +52,23 @@ contract Everybody is World {
             sessions.push(Session(escrow.open(quote, voucher, signature, start)));
         }
         paidIn += amount * WEI_PER_UNIT;
+    }
+
+    function stray(
+        uint64 amount
+    ) external {
+        if (_strays.length == MOST) return;
+        Stray storage made = _strays.push();
+        made.quote = _quote(1e6 + amount % 20e6);
+        (made.voucher, made.signature) = _voucher(made.quote, PAYER_KEY);
+        _executeDirectly(made.quote, made.voucher, made.signature);
+        _astray += made.quote.amount * WEI_PER_UNIT;
+    }
+
+    function reclaim(
+        uint256 which
+    ) external {
+        if (_strays.length > 0) _reclaim(which % _strays.length, meter);
     }
 
     function start(
@@ -129,6 +155,10 @@ contract Everybody is World {
         for (uint256 i = 0; i < sessions.length; ++i) {
             if (sessions[i].state() == Session.State.Ending) sessions[i].close();
         }
+        _pass(escrow.ATTRIBUTION() + 5 minutes);
+        for (uint256 i = _strays.length; i > 0; --i) {
+            _reclaim(i - 1, stranger);
+        }
     }
 
     function count() external view returns (uint256) {
@@ -140,7 +170,7 @@ contract Everybody is World {
     }
 
     function refunded() external view returns (uint256) {
-        uint256 gone = (1_000_000e6 - usdc.balanceOf(payer)) * WEI_PER_UNIT;
+        uint256 gone = (1_000_000e6 - usdc.balanceOf(payer)) * WEI_PER_UNIT - _astray;
         return paidIn + usdcx.balanceOf(payer) - gone;
     }
 
@@ -170,6 +200,18 @@ contract Everybody is World {
 
     function addresses() external view returns (address, address) {
         return (address(escrow), address(coalitions));
+    }
+
+    function _reclaim(
+        uint256 which,
+        address by
+    ) private {
+        Stray memory found = _strays[which];
+        vm.prank(by);
+        escrow.reclaim(found.quote, found.voucher, found.signature);
+        _astray -= found.quote.amount * WEI_PER_UNIT;
+        _strays[which] = _strays[_strays.length - 1];
+        _strays.pop();
     }
 
     function _any(
