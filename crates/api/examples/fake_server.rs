@@ -18,7 +18,7 @@ async fn main() -> std::io::Result<()> {
     options.keys =
         vec![KeyDigest::of("test-key").into(), ApiKey { digest: KeyDigest::of("limited-key"), limits: Some(limits) }];
     let listener = tokio::net::TcpListener::bind(address).await?;
-    let app = router(options, Arc::new(FakeInference::answering_questions(&model)));
+    let app = router(options, Arc::new(FakeInference::answering_questions(&model)), None);
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     serve(listener, app, stop).await
 }

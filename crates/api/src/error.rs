@@ -82,12 +82,16 @@ impl From<Fault> for ApiError {
             C::ModelNotFound => (StatusCode::NOT_FOUND, INVALID, Some(fault.code.as_str())),
             C::Unauthorized => (StatusCode::UNAUTHORIZED, INVALID, Some("invalid_api_key")),
             C::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded")),
+            C::PaymentRequired | C::PaymentRefused | C::BudgetSpent => {
+                (StatusCode::PAYMENT_REQUIRED, INVALID, Some(fault.code.as_str()))
+            }
             C::NoCapacity
             | C::NoRoute
             | C::NodeLost
             | C::EngineLost
             | C::LinkLost
             | C::Stalled
+            | C::ChainUnavailable
             | C::Draining
             | C::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, SERVER, Some(fault.code.as_str())),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, Some(fault.code.as_str())),

@@ -11,14 +11,18 @@ use futures::FutureExt;
 use tracing::Instrument;
 
 use crate::error::{ApiError, FaultMark};
-use crate::keys::Account;
+use crate::keys::{Account, no_key};
 use crate::router::Api;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who asks; in the extensions of requests that passed [`admit`].
 #[derive(Clone)]
-pub(crate) struct Caller(pub(crate) Arc<Account>);
+pub(crate) struct Caller {
+    pub(crate) account: Arc<Account>,
+    /// Whether it is one of the endpoint's own, for whom nothing costs anything.
+    pub(crate) known: bool,
+}
 
 /// When the request arrived; in the extensions of all requests.
 #[derive(Clone, Copy)]
@@ -47,15 +51,23 @@ pub(crate) async fn account_for(State(api): State<Arc<Api>>, mut request: Reques
     response
 }
 
-/// Lets a request with a known key pass, and counts it.
+/// Lets a request with a known key pass, or a stranger's where strangers pay, and counts it.
 pub(crate) async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = api.keyring.account(request.headers()).and_then(|account| account.count().map(|()| account));
+    let admitted = api.keyring.caller(request.headers()).and_then(|caller| caller.account.count().map(|()| caller));
     match admitted {
-        Ok(account) => {
-            request.extensions_mut().insert(Caller(account));
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(fault) => ApiError::from(fault).into_response(),
+    }
+}
+
+/// Lets nobody pass but those who are known, whether or not strangers pay.
+pub(crate) async fn admit_known(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match api.keyring.caller(request.headers()) {
+        Ok(caller) if !caller.known => ApiError::from(no_key()).into_response(),
+        _ => admit(State(api), request, next).await,
     }
 }
 
@@ -70,11 +82,12 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// The labels of metrics are ours to choose, not a stranger's.
 fn known_route(path: &str) -> &'static str {
-    const ROUTES: [&str; 7] = [
+    const ROUTES: [&str; 8] = [
         "/v1/chat/completions",
         "/v1/completions",
         "/v1/models",
         "/v1/network",
+        "/v1/session",
         "/health",
         "/metrics",
         "/openapi.json",

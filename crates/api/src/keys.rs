@@ -6,8 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
+use computepool_core::ports::SessionToken;
 use computepool_core::{ClientId, Fault, FaultCode};
 use governor::clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -16,6 +17,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ApiOptions;
+use crate::gate::Caller;
 
 /// The longest key that is looked at; a longer one is unknown.
 const MAX_KEY_BYTES: usize = 512;
@@ -133,40 +135,56 @@ fn rate_limited(what: impl Into<String>, wait: Duration) -> Fault {
 /// Every client this endpoint serves.
 pub(crate) struct Keyring {
     accounts: Vec<Arc<Account>>,
+    /// Everybody, where nobody needs a key and nothing is paid.
     local: Option<Arc<Account>>,
+    /// Everybody without a key, where strangers pay.
+    stranger: Option<Arc<Account>>,
+}
+
+/// The key in an `Authorization` header.
+pub(crate) fn bearer(header: &HeaderValue) -> Option<&str> {
+    let (scheme, key) = header.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+pub(crate) fn no_key() -> Fault {
+    Fault::new(FaultCode::Unauthorized, "you did not provide an API key")
+        .hint("send it in the header `Authorization: Bearer KEY`")
 }
 
 impl Keyring {
-    pub(crate) fn new(options: &ApiOptions) -> Self {
+    /// With `paid`, strangers may ask too.
+    pub(crate) fn new(options: &ApiOptions, paid: bool) -> Self {
         let known = |key: &ApiKey| {
             let client = ClientId::new(format!("key_{}", hex::encode(&key.digest.0[..8]))).ok()?;
             let limits = key.limits.unwrap_or(options.key_limits);
             Some(Arc::new(Account::new(client, Some(key.digest), limits)))
         };
-        let local = || Some(Arc::new(Account::new(ClientId::new("local").ok()?, None, options.local_limits)));
+        let named = |name: &str, limits| Some(Arc::new(Account::new(ClientId::new(name).ok()?, None, limits)));
         Self {
             accounts: options.keys.iter().filter_map(known).collect(),
-            local: options.keys.is_empty().then(local).flatten(),
+            local: (options.keys.is_empty() && !paid).then(|| named("local", options.local_limits)).flatten(),
+            stranger: paid.then(|| named("stranger", options.stranger_limits)).flatten(),
         }
     }
 
     /// Who is asking.
-    pub(crate) fn account(&self, headers: &HeaderMap) -> Result<Arc<Account>, Fault> {
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Fault> {
         if let Some(local) = &self.local {
-            return Ok(local.clone());
+            return Ok(Caller { account: local.clone(), known: true });
         }
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key =
-            header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, key)) = key else {
-            return Err(Fault::new(FaultCode::Unauthorized, "you did not provide an API key")
-                .hint("send it in the header `Authorization: Bearer KEY`"));
-        };
-        let key = key.trim();
-        self.find(key).ok_or_else(|| {
-            Fault::new(FaultCode::Unauthorized, "incorrect API key provided")
-                .hint("ask the owner of this endpoint for a key")
-        })
+        let key = headers.get(AUTHORIZATION).and_then(bearer);
+        if let Some(account) = key.and_then(|key| self.find(key)) {
+            return Ok(Caller { account, known: true });
+        }
+        // A wrong key is told so, where there are right ones; a session's token is none.
+        let wrong = key.filter(|key| !self.accounts.is_empty() && !key.starts_with(SessionToken::PREFIX));
+        match (&self.stranger, wrong) {
+            (Some(stranger), None) => Ok(Caller { account: stranger.clone(), known: false }),
+            (None, _) if key.is_none() => Err(no_key()),
+            _ => Err(Fault::new(FaultCode::Unauthorized, "incorrect API key provided")
+                .hint("ask the owner of this endpoint for a key")),
+        }
     }
 
     /// Compares with every key, whether or not one has matched already.
@@ -193,14 +211,15 @@ mod tests {
     #[test]
     fn a_client_is_known_by_a_digest_and_never_by_its_key() {
         let options = ApiOptions { keys: vec![KeyDigest::of("secret").into()], ..ApiOptions::default() };
-        let ring = Keyring::new(&options);
+        let ring = Keyring::new(&options, false);
         let mut headers = HeaderMap::new();
-        assert_eq!(ring.account(&headers).err().unwrap().code, FaultCode::Unauthorized);
+        assert_eq!(ring.caller(&headers).err().unwrap().code, FaultCode::Unauthorized);
         headers.insert(AUTHORIZATION, "Bearer secret".parse().unwrap());
-        let account = ring.account(&headers).unwrap();
+        let Caller { account, known } = ring.caller(&headers).unwrap();
+        assert!(known);
         assert_eq!(account.client.as_str(), format!("key_{}", &KeyDigest::of("secret").to_string()[..16]));
         headers.insert(AUTHORIZATION, "Bearer Secret".parse().unwrap());
-        assert!(ring.account(&headers).is_err());
+        assert!(ring.caller(&headers).is_err());
         assert!(!format!("{options:?}").contains("secret"));
     }
 

@@ -34,10 +34,12 @@ mod router;
 mod run;
 mod sampling;
 mod server;
+mod sessions;
 mod sse;
 mod stop;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod toll;
 mod tools;
 mod wire;
 

@@ -4,7 +4,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::wire::{ChatChunk, ChatMessage};
-use crate::{chat, completions, models, operations};
+use crate::{chat, completions, models, operations, sessions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,6 +19,8 @@ use crate::{chat, completions, models, operations};
         models::list_models,
         models::show_model,
         operations::network,
+        sessions::show_session,
+        sessions::close_session,
         operations::health,
         operations::metrics,
         operations::openapi,

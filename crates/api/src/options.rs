@@ -1,5 +1,6 @@
 //! What the owner of an endpoint may choose.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::{ApiKey, KeyLimits};
@@ -14,6 +15,8 @@ pub struct ApiOptions {
     pub key_limits: KeyLimits,
     /// What the client `local` may do, where no keys are configured.
     pub local_limits: KeyLimits,
+    /// What all strangers together may do, where they pay. Their sessions have limits of their own.
+    pub stranger_limits: KeyLimits,
     /// What one request may ask for.
     pub limits: RequestLimits,
     /// Tokens produced when a request names no limit and the context leaves room for more.
@@ -58,6 +61,7 @@ impl Default for ApiOptions {
             keys: Vec::new(),
             key_limits: KeyLimits::default(),
             local_limits: KeyLimits { per_minute: None, ..KeyLimits::default() },
+            stranger_limits: KeyLimits { generations: 1024, per_minute: NonZeroU32::new(6000), burst: None },
             limits: RequestLimits::default(),
             default_max_tokens: 1024,
             body_timeout: Duration::from_secs(30),

@@ -14,8 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::assembler::{Assembler, Step};
-use crate::keys::Account;
 use crate::metrics::Metrics;
+use crate::toll::{Meter, Passage};
 use crate::tools::Offer;
 use crate::wire::UsageBody;
 
@@ -39,6 +39,7 @@ pub(crate) struct Run {
     early: VecDeque<(usize, Option<GenerationEvent>)>,
     /// Where polling goes on, so that none starves.
     turn: usize,
+    passage: Passage,
     metrics: Arc<Metrics>,
     arrival: Instant,
     receipts: Vec<SignedReceipt>,
@@ -48,6 +49,8 @@ pub(crate) struct Run {
 struct Answer {
     stream: Option<Counted>,
     started: bool,
+    /// Held while it is paid for: from its start to its last token.
+    meter: Option<Meter>,
     assembler: Assembler,
     last_token: Option<Instant>,
 }
@@ -69,16 +72,17 @@ impl Run {
     pub(crate) async fn start(
         inference: &dyn Inference,
         metrics: &Arc<Metrics>,
-        account: &Account,
+        passage: Passage,
         arrival: Instant,
         plan: Plan,
     ) -> Result<Self, Fault> {
-        let permit = account.occupy(u32::try_from(plan.requests.len()).unwrap_or(u32::MAX))?;
+        let permit = passage.account().occupy(u32::try_from(plan.requests.len()).unwrap_or(u32::MAX))?;
+        let client = passage.client();
         let open = plan.requests.into_iter().map(|request| {
             let prompt_tokens = request.prompt.len();
             let (model, metrics) = (&plan.model, metrics.clone());
             async move {
-                let stream = inference.generate(&account.client, model, request).await?;
+                let stream = inference.generate(client, model, request).await?;
                 metrics.started(prompt_tokens);
                 Ok::<_, Fault>(Counted { stream, metrics })
             }
@@ -87,6 +91,7 @@ impl Run {
         let answer = |stream| Answer {
             stream: Some(stream),
             started: false,
+            meter: None,
             assembler: Assembler::new(plan.text.clone(), plan.offer.as_ref(), plan.stops.clone()),
             last_token: None,
         };
@@ -94,6 +99,7 @@ impl Run {
             answers: streams.into_iter().map(answer).collect(),
             early: VecDeque::new(),
             turn: 0,
+            passage,
             metrics: metrics.clone(),
             arrival,
             receipts: Vec::new(),
@@ -112,8 +118,9 @@ impl Run {
                 None => return Err(broke_off()),
                 Some(event) => {
                     self.answers[index].started = true;
-                    if !matches!(event, GenerationEvent::Started(_)) {
-                        self.early.push_back((index, Some(event)));
+                    match event {
+                        GenerationEvent::Started(id) => self.answers[index].meter = self.passage.begin(id)?,
+                        event => self.early.push_back((index, Some(event))),
                     }
                 }
             }
@@ -174,11 +181,17 @@ impl Run {
                     None => self.metrics.first_token(now - self.arrival),
                     Some(last) => self.metrics.next_token(now - last),
                 }
+                if let Some(meter) = &answer.meter {
+                    meter.token()?;
+                }
                 let ends = token.finish.is_some();
                 let step = answer.assembler.push(token)?;
-                if answer.assembler.finished() && !ends {
-                    // A stop string: the model would go on, so it is stopped.
-                    answer.stream = None;
+                if answer.assembler.finished() {
+                    answer.meter = None;
+                    if !ends {
+                        // A stop string: the model would go on, so it is stopped.
+                        answer.stream = None;
+                    }
                 }
                 Ok((!step.is_empty()).then_some(step))
             }

@@ -4,7 +4,9 @@
 mod inference;
 mod script;
 mod text;
+mod toll;
 
 pub use inference::FakeInference;
 pub use script::{Script, example};
 pub use text::{FakeText, TOOL_CALLS_TOKEN};
+pub use toll::{FakeToll, Metered};

@@ -219,7 +219,7 @@ impl RunningOrchestrator {
         };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let router = computepool_api::router(options, Arc::new(self.handle.clone()));
+        let router = computepool_api::router(options, Arc::new(self.handle.clone()), None);
         let closing = self.closing.clone();
         self.server = Some(tokio::spawn(async move {
             if let Err(error) = computepool_api::serve(listener, router, closing.cancelled_owned()).await {

@@ -118,7 +118,11 @@ impl Inference for FakeInference {
                 return Err(Fault::new(FaultCode::ModelNotFound, "no such model"));
             }
             let script = (self.respond)(&request, &self.prompt_text(&request.prompt));
-            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+            let number = {
+                let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+                asked.push(request.clone());
+                asked.len() as u128
+            };
             if let Some(fault) = script.refuse {
                 return Err(fault);
             }
@@ -127,6 +131,7 @@ impl Inference for FakeInference {
                 pending: VecDeque::new(),
                 said: 0,
                 over: false,
+                id: GenerationId(number.to_be_bytes()),
                 request,
                 script,
                 _open: OpenGeneration(self.open.clone()),
@@ -153,6 +158,7 @@ impl Drop for OpenGeneration {
 }
 
 struct Telling {
+    id: GenerationId,
     script: Script,
     request: Generate,
     pending: VecDeque<GenerationEvent>,
@@ -175,7 +181,7 @@ impl Telling {
                     self.over = true;
                     return Some((GenerationEvent::Failed(fault), self));
                 }
-                None => GenerationEvent::Started(GenerationId([1; 16])),
+                None => GenerationEvent::Started(self.id),
             };
             let token = self.token().await;
             self.pending.push_back(token);

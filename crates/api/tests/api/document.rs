@@ -33,6 +33,7 @@ fn every_route_is_described() {
         "/v1/models",
         "/v1/models/{id}",
         "/v1/network",
+        "/v1/session",
     ];
     assert_eq!(paths, routes);
 }

@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use computepool_api::testkit::FakeInference;
 use computepool_api::{ApiOptions, router, serve};
+use computepool_core::ports::Toll;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -60,8 +61,12 @@ impl Endpoint {
     }
 
     pub(crate) fn with(fake: FakeInference, options: ApiOptions) -> Self {
+        Self::charging(fake, options, None)
+    }
+
+    pub(crate) fn charging(fake: FakeInference, options: ApiOptions, toll: Option<Arc<dyn Toll>>) -> Self {
         let fake = Arc::new(fake);
-        Self { router: router(options, fake.clone()), fake }
+        Self { router: router(options, fake.clone(), toll), fake }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

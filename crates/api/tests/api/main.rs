@@ -12,5 +12,6 @@ mod grammar;
 mod keys;
 mod mutation;
 mod operations;
+mod paying;
 mod streaming;
 mod tools;

@@ -34,6 +34,9 @@ pub trait Toll: Send + Sync {
     /// Closes a session at its payer's wish; the rest goes back. Returns when that is on its way.
     fn close<'a>(&'a self, token: &'a SessionToken) -> BoxFuture<'a, Result<Bill, Fault>>;
 
+    /// The session that a token is for; `None` where there is none any more.
+    fn session_of(&self, token: &SessionToken) -> Option<SessionId>;
+
     /// How a session stands.
     fn bill(&self, session: SessionId) -> Option<Bill>;
 }
