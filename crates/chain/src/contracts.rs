@@ -112,20 +112,74 @@ sol! {
         function approve(address spender, uint256 amount) external returns (bool);
         function balanceOf(address account) external view returns (uint256);
         function decimals() external view returns (uint8);
+        function authorizationState(address authorizer, bytes32 nonce) external view returns (bool);
         function faucet(address to) external;
     }
 
     contract Coalition {
+        struct Offer {
+            address pool;
+            int96 rate;
+            address meter;
+            uint64 deadline;
+            bool open;
+        }
+        struct Place {
+            uint16 start;
+            uint16 end;
+            address holder;
+            bool bond;
+        }
+        event Reassigned(bytes32 indexed id, uint256 indexed place, address indexed from, address to);
         constructor(address admin, address usdcx);
         function USDC() external view returns (address);
         function USDCX() external view returns (address);
         function DISTRIBUTION() external view returns (address);
+        function offer(bytes32 id) external view returns (Offer memory);
+        function places(bytes32 id) external view returns (Place[] memory);
+        function shares(bytes32 id) external view returns (uint16 feeBps, address feeReceiver, uint16 royaltyBps, address owner);
+        function reassign(bytes32 id, uint16 place, address to) external;
     }
 
     contract SessionEscrow {
+        struct Quote {
+            bytes32 coalition;
+            uint64 amount;
+            uint32 lifetime;
+            uint64 expires;
+            address payer;
+            bytes32 salt;
+        }
+        struct Authorization {
+            address from;
+            uint256 validAfter;
+            uint256 validBefore;
+            bytes32 nonce;
+        }
+        event SessionOpened(address indexed account, bytes32 indexed coalition, address indexed payer, address from, bytes32 nonce);
         constructor(address admin, address coalition);
         function COALITION() external view returns (address);
         function USDC() external view returns (address);
         function USDCX() external view returns (address);
+        function SESSION() external view returns (address);
+        function account(Quote calldata quote) external view returns (address);
+        function open(Quote calldata quote, Authorization calldata voucher, bytes calldata signature, bool start) external returns (address opened);
+        function reclaim(Quote calldata quote, Authorization calldata voucher, bytes calldata signature) external returns (address declined);
+    }
+
+    contract Session {
+        event Closed(uint64 servedMs, uint256 streamed, uint256 toppedUp, uint256 refundUnits, uint256 refundDust, uint256 lost, uint256 found);
+        function start() external;
+        function pause(uint64 served_) external;
+        function close(uint64 served_) external;
+        function sweep() external;
+        function quote() external view returns (SessionEscrow.Quote memory);
+        function payer() external view returns (address);
+        function state() external view returns (uint8);
+        function rate() external view returns (int96);
+        function openedAt() external view returns (uint40);
+        function servedMs() external view returns (uint64);
+        function streamed() external view returns (uint256 amount);
+        function toppedUp() external view returns (uint256);
     }
 }

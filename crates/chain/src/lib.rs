@@ -18,6 +18,8 @@ mod network;
 mod revert;
 pub mod rpc;
 pub mod sender;
+mod sessions;
 
 pub use error::ChainError;
 pub use network::{Network, Solvency, Usdc};
+pub use sessions::Sessions;

@@ -105,7 +105,12 @@ impl Rpc {
 
     /// A contract's code; empty where there is none.
     pub async fn code(&self, at: Address) -> Result<Bytes, ChainError> {
-        self.request("eth_getCode", (at, BlockNumberOrTag::Latest)).await
+        self.code_at(at, BlockNumberOrTag::Latest).await
+    }
+
+    /// A contract's code as of a block.
+    pub async fn code_at(&self, at: Address, block: BlockNumberOrTag) -> Result<Bytes, ChainError> {
+        self.request("eth_getCode", (at, block)).await
     }
 
     /// An account's native currency, in wei.
@@ -121,11 +126,21 @@ impl Rpc {
 
     /// Asks a contract as of the newest block.
     pub async fn call<C: SolCall>(&self, contract: Address, call: &C) -> Result<C::Return, ChainError> {
-        let request = TransactionRequest::default().to(contract).input(call.abi_encode().into());
-        let answer: Bytes = self
-            .request("eth_call", (request, BlockNumberOrTag::Latest))
-            .await
-            .map_err(|error| reverted(error, C::SIGNATURE))?;
+        self.call_at(contract, call, None, BlockNumberOrTag::Latest).await
+    }
+
+    /// Asks a contract as of a block, in the name of `from` where that matters.
+    pub async fn call_at<C: SolCall>(
+        &self,
+        contract: Address,
+        call: &C,
+        from: Option<Address>,
+        at: BlockNumberOrTag,
+    ) -> Result<C::Return, ChainError> {
+        let mut request = TransactionRequest::default().to(contract).input(call.abi_encode().into());
+        request.from = from;
+        let answer: Bytes =
+            self.request("eth_call", (request, at)).await.map_err(|error| reverted(error, C::SIGNATURE))?;
         C::abi_decode_returns(&answer).map_err(|error| ChainError::unreadable(C::SIGNATURE, error))
     }
 

@@ -4,6 +4,7 @@ mod deployment;
 mod devnet;
 mod key;
 mod sending;
+mod sessions;
 
 use std::path::Path;
 use std::sync::Arc;
