@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alloy::primitives::{Signature, keccak256};
+use alloy::primitives::{B256, Signature, keccak256};
 use computepool_core::money::Account;
 use computepool_core::ports::{SigningContent, SigningRequest, Vault, VaultAccount};
 use computepool_core::{Fault, FaultCode};
@@ -13,7 +13,7 @@ use k256::ecdsa::SigningKey;
 const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 pub(crate) struct KnownKey {
-    key: SigningKey,
+    pub(crate) key: SigningKey,
     pub(crate) account: Account,
     /// How many transactions were signed.
     pub(crate) signed: AtomicU32,
@@ -27,6 +27,12 @@ impl KnownKey {
         let account = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266".parse().unwrap();
         Self { key, account, signed: AtomicU32::new(0), dies_at: None }
     }
+}
+
+/// The key's signature of a hash.
+pub(crate) fn signature(key: &SigningKey, digest: B256) -> Signature {
+    let (signature, recovery) = key.sign_prehash_recoverable(digest.as_slice());
+    Signature::from_bytes_and_parity(&signature.to_bytes(), recovery.is_y_odd())
 }
 
 impl Vault for KnownKey {
@@ -44,8 +50,7 @@ impl Vault for KnownKey {
             if self.dies_at == Some(count) {
                 std::process::abort();
             }
-            let (signature, recovery) = self.key.sign_prehash_recoverable(keccak256(bytes).as_slice());
-            Ok(Signature::from_bytes_and_parity(&signature.to_bytes(), recovery.is_y_odd()))
+            Ok(signature(&self.key, keccak256(bytes)))
         })
     }
 }

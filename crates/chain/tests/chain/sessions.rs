@@ -1,17 +1,23 @@
 use std::sync::Arc;
 
-use alloy::primitives::{B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol;
+use alloy::sol_types::{Eip712Domain, SolCall, SolStruct};
 use computepool_chain::Sessions;
-use computepool_chain::deployment::deploy;
-use computepool_core::money::{Account, Amount};
+use computepool_chain::deployment::{AddressBook, deploy};
+use computepool_chain::sender::{Sender, Until};
+use computepool_core::money::{Account, Amount, Asset};
 use computepool_core::ports::{
-    Authorization, Chain as _, CoalitionId, Cursor, Delivery, Intent, SessionTerms, StepId, Voucher,
+    Authorization, Chain as _, ChainEvent, ChainEventKind, CoalitionId, Cursor, Delivery, Intent, Purpose,
+    SessionPhase, SessionTerms, StepId, Voucher,
 };
+use serde_json::json;
 
 use crate::Chain;
+use crate::key::signature;
 
 sol! {
+    #[derive(Debug)]
     struct Quote {
         bytes32 coalition;
         uint64 amount;
@@ -21,6 +27,41 @@ sol! {
         bytes32 salt;
     }
     function account(Quote calldata quote) external view returns (address);
+
+    struct Place {
+        uint16 start;
+        uint16 end;
+        address holder;
+        bool bond;
+    }
+    struct Terms {
+        bytes32 model;
+        Place[] places;
+        uint96 unitRate;
+        uint16 feeBps;
+        uint16 royaltyBps;
+        address owner;
+        uint64 stake;
+        address arbiter;
+        address meter;
+        uint32 exitDelay;
+        uint64 deadline;
+        bytes32 salt;
+    }
+    function termsId(Terms calldata terms) external view returns (bytes32);
+    function propose(Terms calldata terms) external returns (bytes32 id);
+    function sign(bytes32 id, uint16 place) external;
+    function activate(bytes32 id) external;
+    function faucet(address to) external;
+
+    struct TransferWithAuthorization {
+        address from;
+        address to;
+        uint256 value;
+        uint256 validAfter;
+        uint256 validBefore;
+        bytes32 nonce;
+    }
 }
 
 fn terms() -> SessionTerms {
@@ -73,4 +114,118 @@ async fn accounts_are_where_the_escrow_puts_them_and_nothing_is_made_up() {
     let said = sessions.events(Cursor::default(), 10).await.unwrap();
     assert!(said.events.is_empty());
     assert_eq!(said.next.block, chain.rpc.head().await.unwrap());
+}
+
+/// Two operators, eight layers, 0.0008 USDCx a second; the first of anvil's accounts is the meter. No stake: bonds.
+async fn coalition(chain: &Chain, book: &AddressBook, meter: &Sender) -> CoalitionId {
+    let others: Vec<Address> = chain.rpc.request("eth_accounts", ()).await.unwrap();
+    let place = |start, end, holder| Place { start, end, holder, bond: true };
+    let terms = Terms {
+        model: B256::repeat_byte(2),
+        places: vec![place(0, 5, others[1]), place(5, 8, others[2])],
+        unitRate: "10000000000".parse().unwrap(),
+        feeBps: 0,
+        royaltyBps: 0,
+        owner: Address::ZERO,
+        stake: 1_000_000,
+        arbiter: others[3],
+        meter: meter.account(),
+        exitDelay: 86_400,
+        deadline: chain.rpc.time().await.unwrap() + 86_400,
+        salt: B256::ZERO,
+    };
+    let contract = book.coalition.0;
+    let id = chain.rpc.call(contract, &termsIdCall { terms: terms.clone() }).await.unwrap();
+    let send = async |intent: computepool_chain::sender::Intent| meter.send(intent, Until::Final).await.unwrap();
+    let call = |what| computepool_chain::sender::Intent::new(what, Purpose::Coalition, contract);
+    send(call("propose").calling(&proposeCall { terms })).await;
+    for (place, operator) in [(0, others[1]), (1, others[2])] {
+        // They are anvil's own accounts: it signs for them.
+        let input = Bytes::from(signCall { id, place }.abi_encode());
+        let transaction = json!({ "from": operator, "to": contract, "input": input });
+        let _: B256 = chain.rpc.request("eth_sendTransaction", (transaction,)).await.unwrap();
+    }
+    send(call("activate").calling(&activateCall { id })).await;
+    CoalitionId(id)
+}
+
+/// An authorization of the first account's, signed.
+fn voucher(chain: &Chain, sessions: &Sessions, terms: &SessionTerms) -> Voucher {
+    let authorization = Authorization {
+        from: chain.key.account,
+        to: sessions.session_account(terms),
+        value: terms.amount,
+        valid_after: 0,
+        valid_before: 4_000_000_000,
+        nonce: terms.salt,
+    };
+    let token = sessions.token();
+    let domain = Eip712Domain {
+        name: Some(token.name.into()),
+        version: Some(token.version.into()),
+        chain_id: Some(U256::from(token.chain.0)),
+        verifying_contract: Some(token.contract.0),
+        salt: None,
+    };
+    let message = TransferWithAuthorization {
+        from: authorization.from.0,
+        to: authorization.to.0,
+        value: authorization.value.units,
+        validAfter: U256::ZERO,
+        validBefore: U256::from(authorization.valid_before),
+        nonce: authorization.nonce,
+    };
+    let signature = signature(&chain.key.key, message.eip712_signing_hash(&domain));
+    Voucher { authorization, signature: signature.as_bytes().to_vec().into() }
+}
+
+#[tokio::test]
+async fn one_voucher_opens_one_session_that_is_paid_to_the_last_wei() {
+    let chain = Chain::start().await;
+    let meter = chain.sender();
+    let (book, _) = deploy(&meter, &chain.network, &|_, _| {}).await.unwrap();
+    let coalition = coalition(&chain, &book, &meter).await;
+    let faucet = computepool_chain::sender::Intent::new("faucet", Purpose::Transfer, book.usdc.0);
+    meter.send(faucet.calling(&faucetCall { to: chain.key.account.0 }), Until::Final).await.unwrap();
+    let sessions = Sessions::new(chain.network.clone(), book, meter);
+    let offer = sessions.coalition(coalition).await.unwrap();
+    assert!(offer.open && offer.places.len() == 2, "{offer:?}");
+    assert_eq!(offer.rate, Amount::usdcx(800_000_000_000_000));
+
+    let terms = SessionTerms { coalition, ..terms() };
+    let voucher = voucher(&chain, &sessions, &terms);
+    let state = sessions.voucher(&terms, &voucher).await.unwrap();
+    assert_eq!(state.refused, None, "{state:?}");
+    let session = sessions.session_account(&terms);
+    let mut step = 0;
+    let mut submit = async |intent| {
+        step += 1;
+        sessions.submit(StepId(B256::repeat_byte(step)), intent).await
+    };
+    let opened = submit(Intent::Open { terms, voucher: voucher.clone(), start: true }).await;
+    assert!(matches!(opened, Delivery::Landed { .. }), "{opened:?}");
+    let again = submit(Intent::Open { terms, voucher, start: false }).await;
+    assert!(matches!(&again, Delivery::Refused(why) if why.name == "SessionExists"), "{again:?}");
+    let view = sessions.session(session).await.unwrap().newest.unwrap();
+    assert_eq!((view.phase, view.amount, view.rate), (SessionPhase::Streaming, terms.amount, offer.rate));
+
+    let paused = submit(Intent::Pause { session, served_ms: 2_500 }).await;
+    assert!(matches!(paused, Delivery::Landed { .. }), "{paused:?}");
+    let closed = submit(Intent::Close { session, served_ms: 2_500 }).await;
+    assert!(matches!(closed, Delivery::Landed { .. }), "{closed:?}");
+    let end = sessions.session(session).await.unwrap().settled.unwrap();
+    assert_eq!(end.phase, SessionPhase::Closed);
+    // Paid in = streamed + topped up + refund + dust; at least what was served, by the begun second.
+    let refund = end.refund.convert(Asset::Usdcx).unwrap();
+    let out = Amount::sum(Asset::Usdcx, [end.streamed, end.topped_up, refund, end.dust]).unwrap();
+    assert_eq!(out, terms.amount.convert(Asset::Usdcx).unwrap());
+    assert!(end.streamed.plus(end.topped_up).unwrap().units >= offer.rate.times(3).unwrap().units, "{end:?}");
+
+    let said = sessions.events(Cursor::default(), 1).await.unwrap();
+    assert!(matches!(said.events[0].kind, ChainEventKind::Opened { session: at, .. } if at == session));
+    let rest = sessions.events(said.next, 10).await.unwrap();
+    let [ChainEvent { kind: ChainEventKind::Closed { streamed, .. }, .. }] = rest.events.as_slice() else {
+        panic!("{rest:?}")
+    };
+    assert_eq!(*streamed, end.streamed);
 }
