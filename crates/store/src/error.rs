@@ -98,6 +98,24 @@ pub enum StoreError {
         /// Its value.
         value: u64,
     },
+    /// The ledger has another entry in this place.
+    #[error("the ledger in {database} has another entry {ordinal} of {subject}")]
+    Duplicate {
+        /// Which database.
+        database: String,
+        /// Whose entry.
+        subject: String,
+        /// Which.
+        ordinal: u32,
+    },
+    /// A part of an entry is too long.
+    #[error("a part of the entry {ordinal} of {subject} is too long")]
+    TooLong {
+        /// Whose entry.
+        subject: String,
+        /// Which.
+        ordinal: u32,
+    },
     /// The store was closed.
     #[error("{database} was closed")]
     Closed {
@@ -185,7 +203,11 @@ impl StoreError {
                  within half a minute"
             }
             Self::TakenOver { .. } => "stop one of the two; they have the same key",
-            Self::TooLarge { .. } | Self::Closed { .. } | Self::Failed { .. } => return None,
+            Self::TooLarge { .. }
+            | Self::Closed { .. }
+            | Self::Failed { .. }
+            | Self::Duplicate { .. }
+            | Self::TooLong { .. } => return None,
         })
     }
 }
@@ -202,7 +224,10 @@ fn reason(error: &sqlx::Error) -> String {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::TooLarge { .. } | StoreError::BadUrl { .. } => FaultCode::InvalidRequest,
+            StoreError::TooLarge { .. } | StoreError::TooLong { .. } | StoreError::BadUrl { .. } => {
+                FaultCode::InvalidRequest
+            }
+            StoreError::Duplicate { .. } => FaultCode::Duplicate,
             _ => FaultCode::Io,
         };
         let fault = Fault::new(code, error.to_string());

@@ -28,6 +28,12 @@
 //! Nothing grows without end: nodes, places and sessions are as many as the orchestrator allows itself, and of the
 //! generations the newest are kept ([`Retention`]).
 //!
+//! # The ledger
+//!
+//! A store is also the [`Ledger`](computepool_core::ports::Ledger) of its orchestrator's payments. Its entries are never
+//! changed or forgotten. They are numbered for each subject, and a number is given once: an entry that repeats another
+//! word for word counts as written, as a repeated batch needs it, and a different one is refused.
+//!
 //! The layout has a version. An older one is brought up to date when a store is opened; a newer one is refused.
 
 mod connection;

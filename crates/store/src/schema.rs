@@ -7,7 +7,7 @@ use crate::StoreError;
 use crate::connection::{Connection, Value};
 
 /// Each brings the layout from the version of its index to the next. What was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/1_journal.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/1_journal.sql"), include_str!("../migrations/2_ledger.sql")];
 
 /// Brings the layout to the present version, in one transaction that nobody else's migration can overlap.
 pub(crate) async fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreError> {

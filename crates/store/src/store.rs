@@ -1,5 +1,6 @@
 //! The store: one orchestrator's records, one connection, one writer.
 
+mod ledger;
 #[cfg(test)]
 mod tests;
 

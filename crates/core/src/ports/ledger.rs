@@ -9,8 +9,9 @@ use crate::Fault;
 pub trait Ledger: Send + Sync {
     /// Writes entries, all or none of them, in this order. Returns once they would survive a crash.
     ///
-    /// Refused with [`FaultCode::Duplicate`](crate::FaultCode::Duplicate) where an entry's subject has one with this
-    /// ordinal already: somebody else is writing, or the same thing is tried twice.
+    /// Refused with [`FaultCode::Duplicate`](crate::FaultCode::Duplicate) where an entry's subject has another one with this
+    /// ordinal: somebody else is writing, or the same thing is tried twice. An entry that is there already, word for word,
+    /// counts as written, so that a write of which nothing was heard can be repeated.
     fn append(&self, entries: Vec<LedgerEntry>) -> BoxFuture<'_, Result<(), Fault>>;
 
     /// All entries of subjects that are not concluded, in the order in which they were written.

@@ -18,6 +18,9 @@ macro_rules! with_every_test {
             suite::strangers_words_cannot_break_a_batch,
             suite::people_find_columns_to_ask_for,
             suite::the_newest_generations_are_kept,
+            ledger::entries_come_back_in_order_and_page_by_page,
+            ledger::a_place_in_the_ledger_is_given_once,
+            ledger::concluded_subjects_are_not_read_again,
             crash::what_was_acknowledged_survives_a_kill,
         }
     };
@@ -25,6 +28,7 @@ macro_rules! with_every_test {
 
 mod crash;
 mod database;
+mod ledger;
 mod postgres;
 mod sample;
 mod server;

@@ -7,7 +7,7 @@ use computepool_store::{Store, StoreError};
 use crate::database::Database;
 use crate::sample::{peer, session};
 use crate::server::Server;
-use crate::{crash, suite};
+use crate::{crash, ledger, suite};
 
 #[tokio::test]
 async fn postgres_keeps_the_journal_as_sqlite_does() {

@@ -5,7 +5,7 @@ use computepool_store::{Store, StoreError};
 
 use crate::database::Database;
 use crate::sample::peer;
-use crate::{crash, suite};
+use crate::{crash, ledger, suite};
 
 macro_rules! on_sqlite {
     ($($room:ident::$name:ident),+ $(,)?) => {
