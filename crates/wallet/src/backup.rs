@@ -72,7 +72,7 @@ impl Root {
             (Root::Key(key), BackupQuestion::KeyEnd) => {
                 let mut digits = Secret::new(String::with_capacity(64));
                 push_hex(digits.expose_mut(), key.to_bytes().as_ref());
-                let end = digits.expose().as_bytes().len() - DIGITS;
+                let end = digits.expose().len() - DIGITS;
                 matches!(answers, [answer] if {
                     let given = Secret::new(answer.expose().trim().to_ascii_lowercase());
                     bool::from(given.expose().as_bytes().ct_eq(&digits.expose().as_bytes()[end..]))

@@ -48,7 +48,7 @@ pub use error::WalletError;
 pub use keystore::{Effort, KeystoreError, MAX_KEYSTORE};
 pub use limits::{Limit, Limits, LimitsError};
 pub use name::{BadName, WalletName};
-pub use permission::{Calls, Contracts, Refusal, Target};
+pub use permission::{Calls, Contracts, Deployed, Refusal, Target, Whom};
 pub use phrase::{PhraseError, PhraseLength};
 pub use private_file::FileError;
 pub use safe::{Keeping, SafeError};

@@ -11,6 +11,9 @@ use crate::typed_data::kinds::TransferWithAuthorization;
 use crate::typed_data::{Domain, TypedData, TypedDataError};
 
 mod calls;
+mod deployed;
+
+pub use deployed::Deployed;
 
 /// What a wallet knows of the chains, from their address books.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,11 +34,21 @@ pub struct Target {
     /// Where.
     pub chain: ChainId,
     /// Which.
-    pub account: Account,
+    pub whom: Whom,
     /// Which of its functions.
     pub calls: Calls,
     /// Whether the chain's own coin may go with the call, within the limits.
     pub takes_value: bool,
+}
+
+/// A contract that may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The one at this address.
+    At(Account),
+    /// Any but the known tokens: for contracts of which there is one for each session or member, at addresses that no
+    /// book can list. Counts only for functions named one by one, and never with coin.
+    Anybody,
 }
 
 /// Functions of a contract.
@@ -247,7 +260,8 @@ impl Contracts {
 
     /// Whether a purpose has anything to do with a contract.
     fn knows(&self, purpose: Purpose, chain: ChainId, account: Account) -> bool {
-        self.targets.iter().any(|target| (target.purpose, target.chain, target.account) == (purpose, chain, account))
+        let whom = Whom::At(account);
+        self.targets.iter().any(|target| (target.purpose, target.chain, target.whom) == (purpose, chain, whom))
     }
 }
 

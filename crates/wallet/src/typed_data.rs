@@ -175,7 +175,7 @@ impl TypedData {
 impl Document {
     /// Checks the types that are declared, and that the message has these fields and no others.
     fn has(&self, kind: &'static str, fields: &[(&str, &str)]) -> Result<(), TypedDataError> {
-        let declared = |name: &str| self.types.get(name).map(|declared| fields_of(declared));
+        let declared = |name: &str| self.types.get(name).map(fields_of);
         if declared(kind) != Some(Some(pairs(fields))) {
             return Err(TypedDataError::OtherFields(kind));
         }

@@ -6,7 +6,7 @@ use computepool_core::money::U256;
 use computepool_core::ports::{Purpose, SigningRequest, TokenDomain};
 use computepool_core::{Account, Amount, Asset};
 
-use super::{Calls, Contracts, Refusal, spend};
+use super::{Calls, Contracts, Refusal, Whom, spend};
 use crate::spends::Spend;
 use crate::transaction::Transaction;
 
@@ -48,7 +48,7 @@ impl Contracts {
         if purpose == Purpose::Transfer && transaction.input.is_empty() {
             return Ok(None);
         }
-        self.listed(purpose, transaction, to, true)?;
+        self.listed(purpose, transaction, to, false)?;
         Ok(None)
     }
 
@@ -73,7 +73,7 @@ impl Contracts {
                 let call: token::transferCall = arguments(transaction)?;
                 Ok(Some(Amount::new(call.amount, token.asset)))
             }
-            Some(token::approveCall::SELECTOR) if purpose == Purpose::Stake => {
+            Some(token::approveCall::SELECTOR) if matches!(purpose, Purpose::Stake | Purpose::Deployment) => {
                 let call: token::approveCall = arguments(transaction)?;
                 let spender = Account(call.spender);
                 if self.knows(purpose, transaction.chain, spender) {
@@ -89,19 +89,20 @@ impl Contracts {
                 Err(refused)
             }
             // What else a token can do, only where it is listed by name.
-            _ => self.listed(purpose, transaction, token.contract, false).map(|()| None),
+            _ => self.listed(purpose, transaction, token.contract, true).map(|()| None),
         }
     }
 
-    fn listed(&self, purpose: Purpose, transaction: &Transaction, to: Account, any: bool) -> Result<(), Refusal> {
+    /// Whether the address book lists this call. Of tokens, only what it lists function by function.
+    fn listed(&self, purpose: Purpose, transaction: &Transaction, to: Account, token: bool) -> Result<(), Refusal> {
         let (chain, selector) = (transaction.chain, transaction.selector());
-        let mut mine = self.targets.iter().filter(|target| {
-            let same = (target.purpose, target.chain, target.account) == (purpose, chain, to);
-            same && match (&target.calls, selector) {
-                (Calls::Any, _) => any,
-                (Calls::Only(selectors), Some(selector)) => selectors.contains(&selector),
-                (Calls::Only(_), None) => false,
-            }
+        let called = |selectors: &[[u8; 4]]| selector.is_some_and(|selector| selectors.contains(&selector));
+        let mine = self.targets.iter().filter(|target| (target.purpose, target.chain) == (purpose, chain));
+        let mut mine = mine.filter(|target| match (target.whom, &target.calls) {
+            (Whom::At(account), Calls::Any) => account == to && !token,
+            (Whom::At(account), Calls::Only(selectors)) => account == to && called(selectors),
+            (Whom::Anybody, Calls::Only(selectors)) => !token && transaction.value.is_zero() && called(selectors),
+            (Whom::Anybody, Calls::Any) => false,
         });
         let Some(first) = mine.next() else {
             return Err(Refusal::TargetNotAllowed { purpose, chain, to, selector });

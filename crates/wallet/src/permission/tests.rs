@@ -20,8 +20,13 @@ fn token(asset: Asset, contract: Account) -> TokenDomain {
 }
 
 fn contracts() -> Contracts {
-    let target =
-        |purpose, account, calls, takes_value| Target { purpose, chain: ChainId::DEVNET, account, calls, takes_value };
+    let target = |purpose, account, calls, takes_value| Target {
+        purpose,
+        chain: ChainId::DEVNET,
+        whom: Whom::At(account),
+        calls,
+        takes_value,
+    };
     Contracts {
         tokens: vec![token(Asset::Usdc, USDC), token(Asset::Usdcx, USDCX)],
         targets: vec![
@@ -33,6 +38,13 @@ fn contracts() -> Contracts {
         ],
         creations: vec![ChainId::DEVNET],
     }
+}
+
+fn deployed(set_up: Vec<Account>) -> Contracts {
+    let mut contracts = Contracts::default();
+    let (usdc, usdcx) = (token(Asset::Usdc, USDC), USDCX);
+    contracts.add(Deployed { usdc, usdcx, coalition: COALITION, session_escrow: ESCROW, set_up });
+    contracts
 }
 
 fn understood(purpose: Purpose, content: SigningContent) -> Result<Spend, Refusal> {
@@ -70,6 +82,10 @@ struct Call {
 
 /// A transaction of 10 gas at 2 wei.
 fn transaction(purpose: Purpose, to: Option<Account>, value: u64, input: &[u8]) -> Result<Spend, Refusal> {
+    understood(purpose, unsigned(to, value, input))
+}
+
+fn unsigned(to: Option<Account>, value: u64, input: &[u8]) -> SigningContent {
     let to = to.map_or(TxKind::Create, |to| TxKind::Call(to.0));
     let input = input.to_vec().into();
     let call = Call {
@@ -87,7 +103,7 @@ fn transaction(purpose: Purpose, to: Option<Account>, value: u64, input: &[u8]) 
     call.encode(&mut bytes);
     // An empty list, and not an empty text, ends it.
     *bytes.last_mut().unwrap() = 0xc0;
-    understood(purpose, SigningContent::Transaction(bytes.into()))
+    SigningContent::Transaction(bytes.into())
 }
 
 fn words(selector: [u8; 4], words: &[U256]) -> Vec<u8> {
@@ -259,4 +275,62 @@ fn bare_hashes_are_signed_for_nobody_unless_the_owner_says_so() {
     let request = SigningRequest { account: PAYER, purpose: Purpose::Statement, content };
     let limits = Limits { bare_digests: vec![Purpose::Statement], ..Limits::default() };
     assert_eq!(contracts().understand(&request, &limits, NOW_MS).unwrap().digest, B256::repeat_byte(1));
+}
+
+/// The first four bytes of a function's hash, by its signature as the contract's ABI has it.
+fn selector(signature: &str) -> [u8; 4] {
+    *keccak256(signature).first_chunk().unwrap()
+}
+
+#[test]
+fn a_deployment_opens_to_each_purpose_what_it_is_there_for() {
+    use Purpose::{Coalition, Deployment, Keeper, Session, Stake};
+    let terms = "(bytes32,uint64,uint32,uint64,address,bytes32)";
+    let voucher = "(address,uint256,uint256,bytes32)";
+    let open = format!("open({terms},{voucher},bytes,bool)");
+    let funded = format!("openFunded({terms},bool)");
+    let reclaim = format!("reclaim({terms},{voucher},bytes)");
+    let clone = STRANGER;
+    let cases: &[(&str, Account, &[Purpose])] = &[
+        (&open, ESCROW, &[Session, Deployment]),
+        (&funded, ESCROW, &[Session, Deployment]),
+        (&reclaim, ESCROW, &[Session, Keeper, Deployment]),
+        ("grantRole(bytes32,address)", ESCROW, &[Deployment]),
+        ("start()", clone, &[Session]),
+        ("pause(uint64)", clone, &[Session]),
+        ("close(uint64)", clone, &[Session]),
+        ("close()", clone, &[Session, Keeper]),
+        ("sweep()", clone, &[Keeper]),
+        ("fill()", clone, &[Keeper]),
+        ("claimAll(address)", clone, &[Keeper]),
+        ("lapse(uint256)", COALITION, &[Keeper, Coalition, Stake, Deployment]),
+        ("sign(bytes32,uint16)", COALITION, &[Coalition, Stake, Deployment]),
+        ("faucet(address)", USDC, &[Deployment]),
+        ("upgrade(uint256)", USDCX, &[Deployment]),
+        ("close()", USDC, &[]),
+        ("transferOwnership(address)", clone, &[]),
+    ];
+    let contracts = deployed(vec![Account::new([0xdd; 20])]);
+    let may = |purpose: Purpose, content: &SigningContent| {
+        let request = SigningRequest { account: PAYER, purpose, content: content.clone() };
+        contracts.understand(&request, &Limits::default(), NOW_MS).is_ok()
+    };
+    for (signature, to, purposes) in cases {
+        let content = unsigned(Some(*to), 0, &words(selector(signature), &[U256::from(1)]));
+        for purpose in Purpose::ALL {
+            assert_eq!(may(purpose, &content), purposes.contains(&purpose), "{purpose}: {signature}");
+        }
+        let paying = unsigned(Some(*to), 1, &selector(signature));
+        assert!(Purpose::ALL.into_iter().all(|purpose| !may(purpose, &paying)), "coin with {signature}");
+    }
+    // Wrapping is approved by whoever deploys, for the wrapper alone; and counted.
+    let approve = |spender| unsigned(Some(USDC), 0, &words(APPROVE, &[account_word(spender), U256::from(9)]));
+    assert!(may(Deployment, &approve(USDCX)) && !may(Deployment, &approve(STRANGER)) && !may(Stake, &approve(USDCX)));
+    // A machine that deploys nothing may call nothing for it.
+    let request = SigningRequest {
+        account: PAYER,
+        purpose: Deployment,
+        content: unsigned(Some(ESCROW), 0, &selector("unpause()")),
+    };
+    assert!(deployed(Vec::new()).understand(&request, &Limits::default(), NOW_MS).is_err());
 }
