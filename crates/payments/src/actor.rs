@@ -250,7 +250,7 @@ impl Actor {
                 }
                 Effect::Submit { account, step, id, intent } => {
                     tracing::debug!(%account, step, "a step is submitted");
-                    self.answers.push(submit(self.chain.clone(), account, step, id, intent));
+                    self.answers.push(submit(self.chain.clone(), account, step, id, *intent));
                     touched.push(account);
                 }
                 Effect::Look { account, voucher } => self.look(account, voucher),
@@ -292,7 +292,7 @@ impl Actor {
                 true => Some(chain.voucher(&granted.terms, &granted.voucher).await?),
                 false => None,
             };
-            Ok(Look { view, voucher })
+            Ok(Box::new(Look { view, voucher }))
         };
         let answer = async move {
             let look = tokio::time::timeout(QUESTION, asking).await.unwrap_or_else(|_| Err(slow()));
@@ -306,7 +306,7 @@ fn submit(chain: Arc<dyn Chain>, account: Account, step: u32, id: StepId, intent
     async move {
         let delivery = tokio::time::timeout(STEP, chain.submit(id, intent)).await;
         let delivery = delivery.unwrap_or_else(|_| Delivery::Unknown { transaction: None, fault: slow() });
-        EventKind::Answered { account, step, delivery }
+        EventKind::Answered { account, step, delivery: Box::new(delivery) }
     }
     .boxed()
 }

@@ -118,9 +118,9 @@ impl Payments {
         if !offer.open || quote::budget_ms(tariff.amount, &offer) == 0 {
             return Err(Fault::new(FaultCode::NoRoute, "its coalition takes no sessions now").retry_after_ms(10_000));
         }
-        let (now_s, nonce) = (self.clock.now_ms() / 1000, self.draw());
-        let (key, validity) = (&self.settings.key, self.settings.validity);
-        let required = quote::make(key, &*self.chain, asked, tariff, &offer, validity, now_s, nonce, error);
+        let (now_s, validity) = (self.clock.now_ms() / 1000, self.settings.validity);
+        let fresh = quote::Fresh { validity, now_s, nonce: self.draw(), error };
+        let required = quote::make(&self.settings.key, &*self.chain, asked, tariff, &offer, fresh);
         let body = serde_json::to_value(&required)
             .map_err(|error| Fault::new(FaultCode::Internal, format!("a quote cannot be written: {error}")))?;
         Ok(Quote { header: x402::encode(&required), body })

@@ -82,6 +82,15 @@ impl Default for Validity {
     }
 }
 
+/// What makes a quote unlike the one before.
+pub(crate) struct Fresh<'a> {
+    pub(crate) validity: Validity,
+    pub(crate) now_s: u64,
+    pub(crate) nonce: [u8; 16],
+    /// Why an earlier payment does not do.
+    pub(crate) error: Option<&'a str>,
+}
+
 /// Makes a quote.
 pub(crate) fn make(
     key: &QuoteKey,
@@ -89,11 +98,9 @@ pub(crate) fn make(
     asked: &Asked,
     tariff: &Tariff,
     offer: &CoalitionOffer,
-    validity: Validity,
-    now_s: u64,
-    nonce: [u8; 16],
-    error: Option<&str>,
+    fresh: Fresh<'_>,
 ) -> PaymentRequired {
+    let Fresh { validity, now_s, nonce, error } = fresh;
     let mut terms = SessionTerms {
         coalition: tariff.coalition,
         amount: tariff.amount,

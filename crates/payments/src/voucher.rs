@@ -124,3 +124,90 @@ pub fn check_state(voucher: &Voucher, state: &VoucherState) -> Result<(), (Reaso
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{U256, hex};
+    use computepool_core::ChainId;
+
+    use super::*;
+
+    /// The order of secp256k1's group.
+    const ORDER: [u8; 32] = hex!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
+
+    fn token() -> TokenDomain {
+        TokenDomain {
+            asset: Asset::Usdc,
+            name: "USD Coin".into(),
+            version: "2".into(),
+            chain: ChainId(1),
+            contract: "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_token() {
+        // EIP-3009's type hash, and the domain separator of USDC on Ethereum.
+        let known = hex!("7c7c6cdb67a18743f49ec6fa9b35f50d52ed05cbed4cc592e13b44501c1a2267");
+        let transfer = TransferWithAuthorization {
+            from: Account::ZERO.0,
+            to: Account::ZERO.0,
+            value: U256::ZERO,
+            validAfter: U256::ZERO,
+            validBefore: U256::ZERO,
+            nonce: B256::ZERO,
+        };
+        assert_eq!(transfer.eip712_type_hash(), known);
+        let domain = Eip712Domain::new(
+            Some("USD Coin".into()),
+            Some("2".into()),
+            Some(U256::from(1)),
+            Some(token().contract.0),
+            None,
+        );
+        assert_eq!(domain.separator(), hex!("06c37168a7db5138defc7866392bb87a741f9b3d104deb5094588ce041cae335"));
+    }
+
+    #[test]
+    fn signatures_that_the_token_would_not_take_are_nobodys() {
+        let authorization = Authorization {
+            from: Account::new([1; 20]),
+            to: Account::new([2; 20]),
+            value: Amount::usdc(5),
+            valid_after: 0,
+            valid_before: 9,
+            nonce: B256::repeat_byte(3),
+        };
+        let signed = |bytes: Vec<u8>| signer(&token(), &Voucher { authorization, signature: Bytes::from(bytes) });
+        let mut bytes = [[7; 32], [7; 32]].concat();
+        bytes.push(27);
+        assert!(signed(bytes.clone()).is_some(), "some key has signed it");
+        for last in [0, 1, 26, 29, 35] {
+            bytes[64] = last;
+            assert_eq!(signed(bytes.clone()), None, "{last}");
+        }
+        // The same signature with s on the other side.
+        let other = U256::from_be_bytes(ORDER) - U256::from_be_bytes([7; 32]);
+        bytes[32..64].copy_from_slice(&other.to_be_bytes::<32>());
+        bytes[64] = 28;
+        assert_eq!(signed(bytes.clone()), None);
+        assert_eq!(signed(bytes[..64].to_vec()), None);
+        assert_eq!(signed(Vec::new()), None);
+    }
+
+    #[test]
+    fn windows_end_before_they_end() {
+        let authorization = |valid_after, valid_before| Authorization {
+            from: Account::ZERO,
+            to: Account::ZERO,
+            value: Amount::usdc(1),
+            valid_after,
+            valid_before,
+            nonce: B256::ZERO,
+        };
+        assert_eq!(check_window(&authorization(99, 106), 100, 200), Ok(()));
+        assert_eq!(check_window(&authorization(100, 150), 100, 200), Err(Reason::ValidAfter));
+        assert_eq!(check_window(&authorization(0, 105), 100, 200), Err(Reason::ValidBefore));
+        assert_eq!(check_window(&authorization(0, 201), 100, 200), Err(Reason::ValidBefore));
+    }
+}

@@ -104,7 +104,7 @@ pub fn apply(state: &mut State, event: Event) -> Vec<Effect> {
         EventKind::Authorize(granted) => turn.write(session, &Fact::Authorized(granted)),
         EventKind::Metered { served_ms, flowing, .. } => turn.metered(session, served_ms, flowing),
         EventKind::End { why, .. } => turn.end(session, why),
-        EventKind::Answered { step, delivery, .. } => turn.answered(session, step, delivery),
+        EventKind::Answered { step, delivery, .. } => turn.answered(session, step, *delivery),
         EventKind::Seen { look, .. } => {
             session.looking = false;
             match look {
@@ -259,7 +259,7 @@ impl Turn<'_> {
                 account,
                 step: number,
                 id: Session::step_id(account, number),
-                intent: word.intent(&session.granted),
+                intent: Box::new(word.intent(&session.granted)),
             });
             return;
         }

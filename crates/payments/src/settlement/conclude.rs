@@ -71,7 +71,7 @@ impl Turn<'_> {
             self.reject(session, "it was not opened in time; what had been paid went back");
             return;
         }
-        let settlement = Settlement {
+        let settlement = Box::new(Settlement {
             paid_in: firm.amount,
             streamed: firm.streamed,
             topped_up: firm.topped_up,
@@ -80,13 +80,13 @@ impl Turn<'_> {
             lost: firm.lost,
             found: firm.found,
             served_ms: firm.served_ms,
-        };
+        });
         if settlement.check(session.granted.account).is_err() {
             // Whoever says this is wrong, or lies.
             self.failed(session);
             return;
         }
-        self.write(session, &Fact::Settled(Box::new(settlement.clone())));
+        self.write(session, &Fact::Settled(settlement.clone()));
         session.conclusion = Some(Conclusion::Settled(settlement));
         self.tell(session, News::Concluded);
     }

@@ -43,14 +43,14 @@ pub enum EventKind {
         /// Which step.
         step: u32,
         /// What.
-        delivery: Delivery,
+        delivery: Box<Delivery>,
     },
     /// What the chain says.
     Seen {
         /// Of which session.
         account: Account,
         /// Everything, or that nothing was learnt.
-        look: Result<Look, Fault>,
+        look: Result<Box<Look>, Fault>,
     },
     /// Time has passed.
     Tick,
@@ -80,7 +80,7 @@ pub enum Effect {
         /// Its name for the chain.
         id: StepId,
         /// What to do.
-        intent: Intent,
+        intent: Box<Intent>,
     },
     /// Ask the chain.
     Look {

@@ -66,7 +66,7 @@ pub(super) struct Seen {
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Conclusion {
-    Settled(Settlement),
+    Settled(Box<Settlement>),
     Rejected(String),
 }
 
@@ -210,7 +210,7 @@ impl Session {
             }
             Fact::Ended { why } => self.end = Some(why),
             Fact::Opened { .. } => self.opened = true,
-            Fact::Settled(settlement) => self.conclusion = Some(Conclusion::Settled(*settlement)),
+            Fact::Settled(settlement) => self.conclusion = Some(Conclusion::Settled(settlement)),
             Fact::Rejected { why, .. } => self.conclusion = Some(Conclusion::Rejected(why)),
         }
     }

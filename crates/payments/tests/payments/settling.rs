@@ -25,7 +25,7 @@ fn at(ms: u64, kind: EventKind) -> Event {
 
 fn submitted(effects: &[Effect]) -> Option<&Intent> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Submit { intent, .. } => Some(intent),
+        Effect::Submit { intent, .. } => Some(&**intent),
         _ => None,
     })
 }
@@ -33,12 +33,12 @@ fn submitted(effects: &[Effect]) -> Option<&Intent> {
 fn seen(world: &World, granted: &Granted) -> EventKind {
     let look =
         Look { view: world.view(&granted.account), voucher: Some(world.voucher(&granted.terms, &granted.voucher)) };
-    EventKind::Seen { account: granted.account, look: Ok(look) }
+    EventKind::Seen { account: granted.account, look: Ok(Box::new(look)) }
 }
 
 fn landed(world: &World, granted: &Granted, step: u32) -> EventKind {
     let (block, transaction) = (world.head(), TxHash::default_for(step));
-    EventKind::Answered { account: granted.account, step, delivery: Delivery::Landed { transaction, block } }
+    EventKind::Answered { account: granted.account, step, delivery: Box::new(Delivery::Landed { transaction, block }) }
 }
 
 trait ForTests {
@@ -115,7 +115,7 @@ fn an_unknown_outcome_is_left_by_asking_the_chain_alone() {
     let account = granted.account;
     let open = submitted(&apply(&mut state, at(0, EventKind::Authorize(Box::new(granted.clone()))))).unwrap().clone();
     let fault = Fault::new(FaultCode::ChainUnavailable, "lost");
-    let delivery = Delivery::Unknown { transaction: None, fault };
+    let delivery = Box::new(Delivery::Unknown { transaction: None, fault });
     let effects = apply(&mut state, at(10, EventKind::Answered { account, step: 1, delivery }));
     assert_eq!((submitted(&effects), state.session(&account).unwrap().phase()), (None, BillPhase::Unknown));
     for ms in [5_000, 9_000, 15_000] {
@@ -133,7 +133,7 @@ fn a_cancelled_voucher_is_rejected_at_final_depth_and_served_no_more_at_once() {
     apply(&mut state, at(0, EventKind::Authorize(Box::new(granted.clone()))));
     world.cancel(granted.voucher.authorization.from, granted.voucher.authorization.nonce);
     let refused = world.voucher(&granted.terms, &granted.voucher).refused.unwrap();
-    apply(&mut state, at(10, EventKind::Answered { account, step: 1, delivery: Delivery::Refused(refused) }));
+    apply(&mut state, at(10, EventKind::Answered { account, step: 1, delivery: Box::new(Delivery::Refused(refused)) }));
     let effects = apply(&mut state, at(2_000, seen(&world, &granted)));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Tell(_, News::Halted(_)))), "{effects:?}");
     assert!(state.session(&account).unwrap().bar().is_some());
@@ -167,7 +167,7 @@ fn figures_that_do_not_add_up_and_views_that_go_back_are_not_believed() {
     world.execute(&open).unwrap();
     apply(&mut state, at(1_000, landed(&world, &granted, 1)));
     let voucher = Some(world.voucher(&granted.terms, &granted.voucher));
-    let stale = EventKind::Seen { account, look: Ok(Look { view: before, voucher }) };
+    let stale = EventKind::Seen { account, look: Ok(Box::new(Look { view: before, voucher })) };
     assert_eq!(submitted(&apply(&mut state, at(1_010, stale))), None, "the view is older than what is known");
     apply(&mut state, at(9_000, seen(&world, &granted)));
     world.execute(&Intent::Close { session: account, served_ms: 0 }).unwrap();
@@ -182,9 +182,15 @@ fn figures_that_do_not_add_up_and_views_that_go_back_are_not_believed() {
         }
         view
     };
-    apply(&mut state, at(20_000, EventKind::Seen { account, look: Ok(Look { view: lie(&honest), voucher: None }) }));
+    apply(
+        &mut state,
+        at(20_000, EventKind::Seen { account, look: Ok(Box::new(Look { view: lie(&honest), voucher: None })) }),
+    );
     assert!(!state.session(&account).unwrap().concluded());
-    apply(&mut state, at(40_000, EventKind::Seen { account, look: Ok(Look { view: honest, voucher: None }) }));
+    apply(
+        &mut state,
+        at(40_000, EventKind::Seen { account, look: Ok(Box::new(Look { view: honest, voucher: None })) }),
+    );
     assert_eq!(state.session(&account).unwrap().bill().refund, granted.terms.amount);
 }
 

@@ -241,7 +241,7 @@ impl Run {
                         Err(refused) => Delivery::Refused(refused),
                     },
                 };
-                EventKind::Answered { account, step, delivery }
+                EventKind::Answered { account, step, delivery: Box::new(delivery) }
             }
             Effect::Look { account, voucher } => {
                 let granted = self.state.session(&account).map(|session| session.granted().clone());
@@ -253,7 +253,7 @@ impl Run {
                 }
                 let voucher = voucher.then(|| self.world.voucher(&granted.terms, &granted.voucher));
                 let look = match how {
-                    How::Well | How::Stale => Ok(Look { view, voucher }),
+                    How::Well | How::Stale => Ok(Box::new(Look { view, voucher })),
                     How::Lost | How::Mute | How::Dropped => Err(away()),
                 };
                 EventKind::Seen { account, look }
