@@ -54,7 +54,7 @@ demo-steps: sample-model binaries
 	@$(COMPUTEPOOL) demo $(ARGS)
 
 test-steps: sample-model
-	@scripts/setup postgres
+	@scripts/setup postgres contracts
 	@cargo build --workspace --bins --tests
 	@$(XTASK) test $(ARGS)
 
