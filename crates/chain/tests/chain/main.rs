@@ -1,4 +1,5 @@
 //! Against a real anvil. `scripts/setup contracts` installs it.
+#![expect(clippy::unwrap_used, reason = "what a test sets up must be there")]
 
 mod deployment;
 mod devnet;
