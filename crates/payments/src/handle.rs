@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use computepool_core::ports::{
-    Admission, Asked, Bill, Chain, Clock, CoalitionId, CoalitionOffer, Presented, Quote, SessionToken, Toll,
-    TollRefusal, Voucher,
+    Admission, Asked, Bill, Chain, Clock, CoalitionId, CoalitionOffer, Delivery, Intent, Presented, Quote,
+    SessionToken, StepId, Toll, TollRefusal, Voucher,
 };
 use computepool_core::{ClientId, Fault, FaultCode, GenerationId, SessionId};
 use futures::FutureExt;
@@ -21,6 +22,7 @@ use crate::ledger::Granted;
 use crate::quote::{self, Tariff};
 use crate::settings::Settings;
 use crate::settlement::{AuthorizeError, News, State};
+use crate::standin::{Serving, reassignments};
 use crate::turnstile::Turnstile;
 use crate::x402::{self, PaymentPayload, Reason, SettlementResponse};
 use crate::{token, voucher};
@@ -79,6 +81,27 @@ impl Payments {
             // An error means that the task has ended, which is what was asked for.
             let _ = drained.await;
         }
+    }
+
+    /// Sees to it that those who serve a coalition's places are those who are paid for them. Call it whenever places change
+    /// hands, and now and then besides: what was not done, or was undone, is done then. Returns how many places were
+    /// reassigned; the contract refuses operators who have not signed for their place.
+    pub async fn pay_who_serves(&self, coalition: CoalitionId, serving: &[Serving]) -> Result<u32, Fault> {
+        let offer = self.chain.coalition(coalition).await?;
+        let mut done = 0;
+        for (place, operator) in reassignments(&offer, serving) {
+            // Doing it twice changes nothing, so that every try has a name of its own.
+            let step = StepId(B256::from(self.draw::<32>()));
+            match self.chain.submit(step, Intent::Reassign { coalition, place, operator }).await {
+                Delivery::Landed { .. } => done += 1,
+                Delivery::Refused(refused) => {
+                    let what = format!("place {place} cannot go to {operator}: {}", refused.why);
+                    return Err(Fault::new(FaultCode::ChainRefused, what));
+                }
+                Delivery::NotSent(fault) | Delivery::Unknown { fault, .. } => return Err(fault),
+            }
+        }
+        Ok(done)
     }
 
     fn tariff(&self, asked: &Asked) -> Result<&Tariff, Fault> {

@@ -15,6 +15,7 @@ pub mod meter;
 pub mod quote;
 mod settings;
 pub mod settlement;
+mod standin;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod token;
@@ -25,3 +26,4 @@ pub mod x402;
 pub use actor::Ports;
 pub use handle::Payments;
 pub use settings::{Settings, SettingsError};
+pub use standin::{Serving, reassignments};

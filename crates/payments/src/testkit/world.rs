@@ -21,6 +21,8 @@ pub struct World {
     now: Chapter,
     /// What it knew at every block so far, the newest last.
     past: Vec<Chapter>,
+    /// The newest of these that is final.
+    firm: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ impl World {
             flows_since: BTreeMap::new(),
             openings: 0,
         };
-        Self { past: vec![now.clone()], now }
+        Self { past: vec![now.clone()], now, firm: 0 }
     }
 
     /// Where sessions are.
@@ -92,12 +94,13 @@ impl World {
         let (number, time_s) = (number + 1, time_s + seconds);
         self.now.block = Block { number, time_s, hash: B256::from(U256::from(number * 1_000_003 + time_s)) };
         self.past.push(self.now.clone());
+        self.firm = self.firm.max(self.past.len().saturating_sub(1 + DEPTH));
     }
 
-    /// Undoes the newest blocks; their time stays passed.
+    /// Undoes the newest blocks, as far as they are not final; their time stays passed.
     pub fn reorganise(&mut self, blocks: usize) {
         let time_s = self.now.block.time_s;
-        let kept = self.past.len().saturating_sub(blocks.min(DEPTH)).max(1);
+        let kept = self.past.len().saturating_sub(blocks).max(self.firm + 1);
         self.past.truncate(kept);
         if let Some(last) = self.past.last() {
             self.now = last.clone();
@@ -115,7 +118,7 @@ impl World {
 
     /// What the chain says of a session.
     pub fn view(&self, account: &Account) -> SessionView {
-        let firm = &self.past[self.past.len().saturating_sub(1 + DEPTH)];
+        let firm = &self.past[self.firm];
         SessionView {
             head: self.now.block,
             newest: self.now.session(account),

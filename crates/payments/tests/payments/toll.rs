@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use computepool_core::ports::{Admission, Asked, BillPhase, Clock, Intent, Presented, SessionToken, Toll, TollRefusal};
-use computepool_core::{Amount, FaultCode, GenerationId, ModelId};
+use computepool_core::{Account, Amount, FaultCode, GenerationId, LayerRange, ModelId};
 use computepool_payments::quote::QuoteKey;
-use computepool_payments::testkit::{FakeChain, MemoryLedger, Mood, Payer, tariff};
+use computepool_payments::testkit::{FakeChain, MemoryLedger, Mood, Payer, offer, tariff};
 use computepool_payments::x402::{PaymentPayload, PaymentRequired, SettlementResponse, decode, encode};
-use computepool_payments::{Payments, Ports, Settings};
+use computepool_payments::{Payments, Ports, Serving, Settings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -313,6 +313,22 @@ async fn another_life_finishes_what_the_first_began() {
     house.until(&admission, BillPhase::Settled).await;
     assert_eq!(house.toll.bill(admission.session).unwrap().refund, Amount::usdc(2_000_000));
     assert_eq!(house.chain.with(|world| world.openings()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_nodes_units_go_to_its_stand_in() {
+    let house = House::new().await;
+    let (layers, operator) = (offer().places[1].layers, Account::new([9; 20]));
+    let first = Serving { layers: offer().places[0].layers, operator: offer().places[0].operator.unwrap() };
+    let serving = [first, Serving { layers, operator }];
+    let coalition = tariff(&asked().model).coalition;
+    assert_eq!(house.toll.pay_who_serves(coalition, &serving).await.unwrap(), 1);
+    assert_eq!(house.chain.submitted(), [Intent::Reassign { coalition, place: 1, operator }]);
+    // Units follow places; another cut has none.
+    let elsewhere = [Serving { layers: LayerRange::new(0, 7).unwrap(), operator }];
+    assert_eq!(house.toll.pay_who_serves(coalition, &elsewhere).await.unwrap(), 0);
+    house.chain.behave(Mood::Away);
+    assert_eq!(house.toll.pay_who_serves(coalition, &serving).await.unwrap_err().code, FaultCode::ChainUnavailable);
 }
 
 #[tokio::test(start_paused = true)]

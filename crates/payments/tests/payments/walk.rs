@@ -296,8 +296,13 @@ impl Run {
     }
 }
 
+/// `COMPUTEPOOL_FUZZ_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("COMPUTEPOOL_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_money_adds_up(steps in prop::collection::vec(step(), 1..90)) {
