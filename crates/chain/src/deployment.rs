@@ -8,7 +8,7 @@ mod plan;
 mod presigned;
 mod verify;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, keccak256};
 use computepool_core::ports::Purpose;
 
 pub use self::book::{AddressBook, SuperfluidBook};
@@ -21,6 +21,8 @@ use crate::{ChainError, Network};
 
 /// How often a transaction that was signed in advance is looked for, at the network's pace.
 const LOOKS: u32 = 600;
+/// The same where an endpoint has refused it.
+const LOOKS_AFTER_REFUSAL: u32 = 60;
 
 /// What a deployment did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,20 +111,17 @@ async fn hand_in(
         let landed = sender.send(intent.named(format!("{what} above {has}")), Until::Final).await?;
         deployed.count(landed.gas);
     }
-    let hash = match rpc.send_raw(&creation.raw).await {
-        Ok(hash) => hash,
-        // It may wait there already; if it was refused, it will not come.
-        Err(error) => {
-            tracing::debug!(step = step.name, %error, "a transaction that was signed in advance was not taken");
-            alloy::primitives::keccak256(&creation.raw)
-        }
-    };
-    for _ in 0..LOOKS {
+    let hash = keccak256(&creation.raw);
+    // It may be refused because it waits there already. Otherwise it will not come, and the refusal says why.
+    let refusal = rpc.send_raw(&creation.raw).await.err();
+    let looks = if refusal.is_some() { LOOKS_AFTER_REFUSAL } else { LOOKS };
+    for _ in 0..looks {
         if let Some(receipt) = rpc.receipt(hash).await? {
             deployed.count(receipt.gas_used);
             return Ok(());
         }
         tokio::time::sleep(network.poll).await;
     }
-    Err(ChainError::Pending { hash, nonce: 0, seconds: (network.poll * LOOKS).as_secs() })
+    let waited = (network.poll * looks).as_secs();
+    Err(refusal.unwrap_or(ChainError::Pending { hash, nonce: 0, seconds: waited }))
 }
