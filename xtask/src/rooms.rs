@@ -76,7 +76,8 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("keyring*", &["wallet"]),
     ("bip32", &["wallet"]),
     ("bip39", &["wallet"]),
-    ("k256", &["wallet"]),
+    // Payments only in its test kit, for payers.
+    ("k256", &["payments", "wallet"]),
     ("scrypt", &["wallet"]),
     ("cargo_metadata", &["xtask"]),
     // The vocabulary has no runtime, no clock of its own and no dice.

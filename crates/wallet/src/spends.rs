@@ -159,7 +159,7 @@ impl Spends {
     /// Writes a spend down if the limits let it pass. Its time is set here.
     pub(crate) fn admit(&self, now_ms: u64, limits: &Limits, mut spend: Spend) -> Result<(), SpendError> {
         let (mut held, mut recent) = self.caught_up()?;
-        let now = recent.advance(now_ms);
+        let now = recent.time(now_ms);
         if recent.spends.iter().any(|old| (old.account, old.digest) == (spend.account, spend.digest)) {
             return Ok(());
         }
@@ -178,15 +178,16 @@ impl Spends {
 
     /// What was spent, for people.
     pub(crate) fn spent(&self, now_ms: u64, limits: &Limits) -> Result<Spent, SpendError> {
-        let (_held, mut recent) = self.caught_up()?;
+        let (_held, recent) = self.caught_up()?;
         let clock_behind_ms = recent.latest_ms.saturating_sub(now_ms);
-        let now = recent.advance(now_ms);
+        let now = recent.time(now_ms);
         let usage = limits.spending.iter().map(|limit| {
             let (hour, day) = (recent.sum(now, HOUR, limit)?, recent.sum(now, DAY, limit)?);
             Ok(Usage { limit: *limit, hour, day })
         });
         let usage = usage.collect::<Result<_, SpendError>>()?;
-        Ok(Spent { usage, signatures: recent.spends.iter().cloned().collect(), clock_behind_ms })
+        let signatures = recent.spends.iter().filter(|spend| within(spend, now, DAY)).cloned().collect();
+        Ok(Spent { usage, signatures, clock_behind_ms })
     }
 
     /// The owner says that the clock is right, and the log's time is ahead: all that was spent counts as spent now.
@@ -231,11 +232,9 @@ impl Recent {
         }
     }
 
-    /// The time that counts, after what is older than a day has been let go.
-    fn advance(&mut self, now_ms: u64) -> u64 {
-        let now = now_ms.max(self.latest_ms);
-        self.forget(now);
-        now
+    /// The time that counts. Nothing is let go for it: it is on no record, and the clock may still go back.
+    fn time(&self, now_ms: u64) -> u64 {
+        now_ms.max(self.latest_ms)
     }
 
     fn forget(&mut self, now: u64) {

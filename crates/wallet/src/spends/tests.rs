@@ -128,6 +128,18 @@ fn setting_the_clock_back_frees_nothing() {
 }
 
 #[test]
+fn a_moment_in_the_future_in_which_nothing_was_signed_lets_nothing_go() {
+    let mut ledger = ledger();
+    ledger.limits.spending[0].per_hour = Amount::usdc(30);
+    for number in 0..3 {
+        ledger.admit(0, 10, number).unwrap();
+    }
+    assert_eq!(ledger.refused(2 * DAY, 11, 3).0, Window::Signature);
+    assert_eq!(ledger.refused(0, 1, 3).0, Window::Hour);
+    assert_eq!(ledger.spends.spent(START, &ledger.limits).unwrap().usage[0].day, Amount::usdc(30));
+}
+
+#[test]
 fn a_clock_that_was_ahead_is_put_right_by_the_owner_alone() {
     let mut ledger = ledger();
     ledger.admit(5000 * DAY, 10, 1).unwrap();

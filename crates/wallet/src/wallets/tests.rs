@@ -111,7 +111,7 @@ fn a_new_wallet_is_found_again_and_opens_with_its_passphrase_alone() {
         .unwrap();
     assert_eq!((card.words, card.backed_up_ms, card.created_ms), (Some(24), None, NOW));
     machine.restart();
-    assert_eq!(machine.wallets.list().unwrap(), [card.clone()]);
+    assert_eq!(machine.wallets.list().unwrap(), std::slice::from_ref(&card));
 
     let wallet = machine.wallets.wallet(&name("main"), contracts()).unwrap();
     assert!(!wallet.is_unlocked());
