@@ -24,6 +24,8 @@ pub enum BookAccount {
     Royalty(CoalitionId),
     /// Who liquidated a stream that had outlived its money.
     Liquidator,
+    /// The streaming protocol, where a stream outlived its money.
+    Protocol,
     /// Strangers who sent something to a session.
     Strangers,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for BookAccount {
             Self::Fee(id) => write!(f, "fee:0x{}", hex::encode(id.0)),
             Self::Royalty(id) => write!(f, "royalty:0x{}", hex::encode(id.0)),
             Self::Liquidator => f.write_str("liquidator"),
+            Self::Protocol => f.write_str("protocol"),
             Self::Strangers => f.write_str("strangers"),
         }
     }
@@ -86,9 +89,14 @@ impl Settlement {
         self.streamed.plus(self.topped_up)
     }
 
+    /// What streamed after the money was spent, in USDCx: the streaming protocol bore it.
+    pub fn borne(&self) -> Result<Amount, MoneyError> {
+        self.paid_out()?.less(self.paid_in.convert(Asset::Usdcx)?)
+    }
+
     /// Whether what came in is what went out, to the wei.
     pub fn check(&self, session: Account) -> Result<(), BooksError> {
-        let came = self.paid_in.convert(Asset::Usdcx)?.plus(self.found)?;
+        let came = self.paid_in.convert(Asset::Usdcx)?.plus(self.found)?.plus(self.borne()?)?;
         let back = self.refund.convert(Asset::Usdcx)?.plus(self.dust)?;
         let went = self.paid_out()?.plus(back)?.plus(self.lost)?;
         if came == went { Ok(()) } else { Err(BooksError::Unbalanced { session, came, went }) }
@@ -113,6 +121,7 @@ pub fn postings(granted: &Granted, fact: &Fact) -> Result<Vec<Posting>, BooksErr
             let out = |to, amount| Posting { from: session, to, amount };
             vec![
                 Posting { from: BookAccount::Strangers, to: session, amount: settlement.found },
+                Posting { from: BookAccount::Protocol, to: session, amount: settlement.borne()? },
                 out(BookAccount::Operators(coalition), operators),
                 out(BookAccount::Fee(coalition), fee),
                 out(BookAccount::Royalty(coalition), royalty),

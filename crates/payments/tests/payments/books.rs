@@ -51,6 +51,24 @@ fn a_wei_too_many_or_too_few_is_noticed() {
 }
 
 #[test]
+fn what_outlived_its_money_and_what_strangers_sent_is_booked_as_well() {
+    let granted = granted(ModelId::new("m").unwrap(), 1, 1, 0);
+    let mut odd = settlement();
+    (odd.streamed, odd.topped_up) = (Amount::usdcx(2_100_000_000_000_000_000), Amount::usdcx(0));
+    (odd.refund, odd.dust, odd.found) = (Amount::usdc(3), Amount::usdcx(0), Amount::usdcx(3_000_000_000_000));
+    let mut books = Books::default();
+    let opened = Fact::Opened { amount: Amount::usdc(2_000_000), opened_s: 1 };
+    for fact in [opened, Fact::Settled(Box::new(odd))] {
+        for posting in postings(&granted, &fact).unwrap() {
+            books.post(&posting).unwrap();
+        }
+    }
+    assert!(books.held().unwrap().is_zero());
+    assert_eq!(books.turnover(&BookAccount::Protocol).1, Amount::usdcx(100_000_000_000_000_000));
+    assert_eq!(books.turnover(&BookAccount::Strangers).1, Amount::usdcx(3_000_000_000_000));
+}
+
+#[test]
 fn the_table_has_a_line_for_each_posting() {
     let granted = granted(ModelId::new("m").unwrap(), 1, 1, 0);
     let facts = [
