@@ -85,8 +85,8 @@ contract SessionEscrow is AccessControl, Pausable {
         return Clones.predictDeterministicAddressWithImmutableArgs(SESSION, Quotes.encode(quote), 0);
     }
 
-    /// @notice Executes a voucher and opens the session. Anybody may. Where the voucher was executed before, by whomever: the
-    /// quote names the payer, or the caller is the meter.
+    /// @notice Executes a voucher, where nobody did before, and opens the session. Anybody may where the quote names the
+    /// payer, else the meter alone.
     /// @param signature 65 bytes of a key, or what an ERC-1271 wallet takes
     /// @param start whether the stream starts at once; only the meter may say so
     function open(
@@ -97,16 +97,15 @@ contract SessionEscrow is AccessControl, Pausable {
     ) external returns (address opened) {
         opened = _vacant(quote);
         address payer = quote.payer;
-        if (!USDC.authorizationState(voucher.from, voucher.nonce)) {
-            if (payer == address(0)) payer = voucher.from;
-            _execute(opened, quote.amount, voucher, signature);
-        } else if (payer == address(0)) {
-            // A cancelled voucher reads as used as well. Its signer could take for his what another paid: the meter, who
-            // gave out the quote, says whose it is.
+        bool executed = USDC.authorizationState(voucher.from, voucher.nonce);
+        if (payer == address(0)) {
+            // A stranger could open another's quote with a voucher of his own, or with one that he cancelled (it reads as
+            // used), and be the payer when the other's money arrives: the meter, who gave out the quote, says whose it is.
             require(msg.sender == COALITION.meter(quote.coalition), NotYours(msg.sender));
-            _checkVoucher(opened, quote.amount, voucher, signature);
+            if (executed) _checkVoucher(opened, quote.amount, voucher, signature);
             payer = voucher.from;
         }
+        if (!executed) _execute(opened, quote.amount, voucher, signature);
         _open(quote, opened, payer, start);
         emit SessionOpened(opened, quote.coalition, payer, voucher.from, voucher.nonce);
     }

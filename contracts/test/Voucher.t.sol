@@ -44,8 +44,8 @@ contract VoucherTest is World {
         (voucher, signature) = _voucher(quote, PAYER_KEY);
     }
 
-    function test_anybody_may_submit_a_voucher_and_the_signer_is_the_payer() public {
-        vm.prank(stranger);
+    function test_the_signer_of_a_voucher_is_the_payer() public {
+        vm.prank(meter);
         Session session = Session(escrow.open(quote, voucher, signature, false));
         vm.assertEq(session.payer(), payer);
         vm.assertEq(session.meter(), meter);
@@ -53,6 +53,31 @@ contract VoucherTest is World {
         vm.assertEq(session.budget(), 10e18);
         Quote memory bound = session.quote();
         vm.assertEq(keccak256(abi.encode(bound)), keccak256(abi.encode(quote)));
+    }
+
+    function test_anybody_may_submit_the_voucher_of_a_quote_that_names_its_payer() public {
+        _namePayer();
+        vm.prank(stranger);
+        Session session = Session(escrow.open(quote, voucher, signature, false));
+        vm.assertEq(session.payer(), payer);
+    }
+
+    function test_a_thief_does_not_open_what_another_is_about_to_pay() public {
+        (SessionEscrow.Authorization memory own, bytes memory signed) = _voucher(quote, THIEF_KEY);
+        _fund(own.from, quote.amount);
+        vm.prank(own.from);
+        vm.expectPartialRevert(SessionEscrow.NotYours.selector);
+        escrow.open(quote, own, signed, false);
+        // Where the quote names its payer a stranger may pay for him, and gains nothing by it.
+        _namePayer();
+        (own, signed) = _voucher(quote, THIEF_KEY);
+        vm.prank(own.from);
+        Session session = Session(escrow.open(quote, own, signed, false));
+        _executeDirectly(quote, voucher, signature);
+        vm.prank(meter);
+        session.close(0);
+        vm.assertEq(session.payer(), payer);
+        vm.assertEq(usdc.balanceOf(own.from), 0);
     }
 
     function testFuzz_the_account_says_what_it_was_quoted(
@@ -68,7 +93,9 @@ contract VoucherTest is World {
     }
 
     function test_a_replayed_voucher_opens_nothing() public {
+        vm.prank(meter);
         escrow.open(quote, voucher, signature, false);
+        vm.prank(meter);
         vm.expectPartialRevert(SessionEscrow.SessionExists.selector);
         escrow.open(quote, voucher, signature, false);
         Quote memory other = _quote(10e6);
@@ -100,6 +127,7 @@ contract VoucherTest is World {
 
     function test_an_expired_voucher_opens_nothing() public {
         vm.warp(voucher.validBefore);
+        vm.prank(meter);
         vm.expectPartialRevert(ERC3009.ERC3009InvalidAuthorizationTime.selector);
         escrow.open(quote, voucher, signature, false);
     }
@@ -108,12 +136,14 @@ contract VoucherTest is World {
         voucher.validBefore += 1 days;
         signature = _signVoucher(voucher, escrow.account(quote), quote.amount, PAYER_KEY);
         vm.warp(quote.expires + 1);
+        vm.prank(meter);
         vm.expectPartialRevert(SessionEscrow.QuoteExpired.selector);
         escrow.open(quote, voucher, signature, false);
     }
 
     function test_an_underfunded_voucher_opens_nothing() public {
         (voucher, signature) = _voucher(quote, THIEF_KEY);
+        vm.prank(meter);
         vm.expectRevert();
         escrow.open(quote, voucher, signature, false);
     }
@@ -207,6 +237,7 @@ contract VoucherTest is World {
     function test_pausing_stops_new_sessions_and_no_way_out() public {
         Session running = _open(10e6, true);
         escrow.pause();
+        vm.prank(meter);
         vm.expectRevert(abi.encodeWithSignature("EnforcedPause()"));
         escrow.open(quote, voucher, signature, false);
         _executeDirectly(quote, voucher, signature);
@@ -231,6 +262,7 @@ contract VoucherTest is World {
     }
 
     function test_only_the_meter_starts_on_opening() public {
+        _namePayer();
         vm.prank(stranger);
         vm.expectPartialRevert(SessionEscrow.NotYours.selector);
         escrow.open(quote, voucher, signature, true);
@@ -252,6 +284,7 @@ contract VoucherTest is World {
         _fund(wallet, 10e6);
         voucher.from = wallet;
         signature = _signVoucher(voucher, escrow.account(quote), quote.amount, PAYER_KEY);
+        vm.prank(meter);
         Session session = Session(escrow.open(quote, voucher, signature, false));
         vm.assertEq(session.payer(), wallet);
         vm.prank(meter);
@@ -300,12 +333,16 @@ contract VoucherTest is World {
         require(usdc.transfer(to, units));
     }
 
+    /// @dev From now on the quote of this test names its payer.
+    function _namePayer() private {
+        quote.payer = payer;
+        (voucher, signature) = _voucher(quote, PAYER_KEY);
+    }
+
     /// @dev The voucher of this test does not open `other`, whoever tries.
     function _expectRefused(
         Quote memory other
     ) private {
-        vm.expectPartialRevert(ERC3009.ERC3009InvalidSignature.selector);
-        escrow.open(other, voucher, signature, false);
         vm.prank(meter);
         vm.expectPartialRevert(ERC3009.ERC3009InvalidSignature.selector);
         escrow.open(other, voucher, signature, true);
