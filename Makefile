@@ -54,7 +54,7 @@ demo-steps: sample-model binaries
 	@$(COMPUTEPOOL) demo $(ARGS)
 
 test-steps: sample-model
-	@scripts/setup postgres contracts
+	@scripts/setup postgres foundry
 	@cargo build --workspace --bins --tests
 	@$(XTASK) test $(ARGS)
 
@@ -81,12 +81,12 @@ contracts-steps:
 	@scripts/contracts $(ARGS)
 
 deploy-test-steps: setup
-	@scripts/setup contracts
+	@scripts/setup foundry
 	@cargo build --workspace --examples
 	@$(CARGO_TARGET_DIR)/debug/examples/deploy_test $(ARGS)
 
 gas-steps:
-	@scripts/setup contracts
+	@scripts/setup foundry
 	@node contracts/chores/gas.mjs $(ARGS)
 
 fuzz-steps: sample-model
