@@ -9,7 +9,7 @@
 //! use computepool_api::{ApiOptions, router, serve};
 //!
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! let app = router(ApiOptions::default(), inference);
+//! let app = router(ApiOptions::default(), inference, None); // nobody pays
 //! serve(listener, app, std::future::pending()).await
 //! # }
 //! ```
