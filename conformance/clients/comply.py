@@ -14,7 +14,8 @@ import subprocess
 import sys
 
 PICTURES = "chat-image-input"
-ENDLESS = "finish_reason: expected 'stop', got 'length'"
+# An answer, or the arguments of a tool call, that the model never came to the end of.
+ENDLESS = [["finish_reason: expected 'stop', got 'length'"], ["finish_reason: expected 'tool_calls', got 'length'"]]
 
 if len(sys.argv) != 4:
     sys.exit(__doc__)
@@ -30,7 +31,7 @@ def run(*options):
 def settled(result, attempts=4):
     """The result, asked for again while the model only talked too long, and after how many attempts."""
     for attempt in range(1, attempts):
-        if result.get("errors") != [ENDLESS]:
+        if result.get("errors") not in ENDLESS:
             return result, attempt
         [result] = run("-f", result["id"])
     return result, attempts
