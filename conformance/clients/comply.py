@@ -15,7 +15,7 @@ import sys
 
 PICTURES = "chat-image-input"
 # An answer, or the arguments of a tool call, that the model never came to the end of.
-ENDLESS = [["finish_reason: expected 'stop', got 'length'"], ["finish_reason: expected 'tool_calls', got 'length'"]]
+ENDLESS = [[f"finish_reason: expected '{end}', got 'length'"] for end in ("stop", "tool_calls")]
 
 if len(sys.argv) != 4:
     sys.exit(__doc__)
