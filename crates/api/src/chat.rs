@@ -50,14 +50,9 @@ pub(crate) async fn chat_completions(
     let target = prompt::Target::find(&*api.inference, request.model.as_deref())?;
     let options = api.options.clone();
     let asked = prompt::aside(move || plan::read(request, target, &options)).await?;
-    let passage = match toll::pass(&api, &caller, &headers, &uri, &asked.plan.model).await {
-        Ok(passage) => passage,
-        Err(answer) => return Ok(*answer),
-    };
-    let marks = passage.mark();
-    let mut answer = respond(&api, passage, arrival, asked).await.into_response();
-    answer.headers_mut().extend(marks);
-    Ok(answer)
+    let model = asked.plan.model.clone();
+    let answer = |passage| respond(&api, passage, arrival, asked);
+    Ok(toll::serve(&api, &caller, &headers, &uri, &model, answer).await)
 }
 
 async fn respond(api: &Api, passage: Passage, arrival: Instant, asked: plan::Asked) -> Result<Response, ApiError> {

@@ -33,6 +33,7 @@ pub(crate) struct Passage {
     account: Arc<Account>,
     client: Option<ClientId>,
     fare: Option<Fare>,
+    /// What the asker has to know of it.
     marks: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -65,11 +66,6 @@ impl Passage {
         toll.began(*session, generation)?;
         Ok(Some(Meter { toll: toll.clone(), generation }))
     }
-
-    /// What the asker has to know, whatever the answer is: a voucher was taken also where the answer is an error.
-    pub(crate) fn mark(&self) -> Vec<(HeaderName, HeaderValue)> {
-        self.marks.clone()
-    }
 }
 
 impl Meter {
@@ -85,8 +81,30 @@ impl Drop for Meter {
     }
 }
 
-/// Lets a request for `model` pass that is free for its caller, or paid; else the answer to give.
-pub(crate) async fn pass(
+/// Answers a request for `model` that is free for its caller, or paid; else says what to pay.
+pub(crate) async fn serve<F>(
+    api: &Api,
+    caller: &Caller,
+    headers: &HeaderMap,
+    uri: &Uri,
+    model: &ModelId,
+    answer: impl FnOnce(Passage) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Response, ApiError>>,
+{
+    let mut passage = match pass(api, caller, headers, uri, model).await {
+        Ok(passage) => passage,
+        Err(response) => return *response,
+    };
+    let marks = std::mem::take(&mut passage.marks);
+    let mut response = answer(passage).await.into_response();
+    // A voucher was taken also where the answer is an error.
+    response.headers_mut().extend(marks);
+    response
+}
+
+async fn pass(
     api: &Api,
     caller: &Caller,
     headers: &HeaderMap,
