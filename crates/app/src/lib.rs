@@ -4,6 +4,7 @@
 //! [`cluster`] of the first two as separate processes on one machine. A host (the command line, later the desktop application) chooses settings
 //! and shows what comes back; all joining is done here.
 
+pub mod chains;
 pub mod cluster;
 mod identity;
 pub mod logging;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod orchestrator;
 pub mod paths;
 pub mod preflight;
+pub mod purse;
 pub mod relay;
 mod stock;
 pub mod supervised;

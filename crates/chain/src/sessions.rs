@@ -185,13 +185,7 @@ impl Chain for Sessions {
     }
 
     fn token(&self) -> TokenDomain {
-        TokenDomain {
-            asset: Asset::Usdc,
-            name: "USD Coin".to_owned(),
-            version: "2".to_owned(),
-            chain: self.network.chain_id,
-            contract: self.book.usdc,
-        }
+        self.book.token()
     }
 
     fn session_account(&self, terms: &SessionTerms) -> Account {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use computepool_core::money::{Account, ChainId};
+use computepool_core::money::{Account, Asset, ChainId};
+use computepool_core::ports::TokenDomain;
 use serde::{Deserialize, Serialize};
 
 use crate::ChainError;
@@ -58,6 +59,18 @@ pub struct SuperfluidBook {
 }
 
 impl AddressBook {
+    /// The token that users pay with, and the domain that authorizations of it are signed under: Circle's for USDC, which
+    /// ours has as well.
+    pub fn token(&self) -> TokenDomain {
+        TokenDomain {
+            asset: Asset::Usdc,
+            name: "USD Coin".to_owned(),
+            version: "2".to_owned(),
+            chain: self.chain_id,
+            contract: self.usdc,
+        }
+    }
+
     /// Reads a book. `None` when there is no such file.
     pub fn read(path: &Path) -> Result<Option<Self>, ChainError> {
         match std::fs::read(path) {
