@@ -7,6 +7,7 @@ use computepool_api::KeyDigest;
 use computepool_core::ports::{NetworkStatus, ShardPhase};
 use computepool_core::{Fault, FaultCode, LayerRange};
 
+use crate::devnet::DevnetAddress;
 use crate::node::NodeAddress;
 use crate::orchestrator::OrchestratorAddress;
 use crate::supervised::Supervised;
@@ -32,6 +33,8 @@ pub struct ClusterSettings {
     pub key: Option<String>,
     /// Further arguments for the orchestrator.
     pub orchestrator_arguments: Vec<String>,
+    /// Sells the answers for play money: with a devnet of its own, and an operator's wallet for each node.
+    pub paid: bool,
     /// Where logs go.
     pub logs: PathBuf,
 }
@@ -41,6 +44,7 @@ const LOAD: Duration = Duration::from_secs(15 * 60);
 
 /// The processes.
 pub struct Cluster {
+    devnet: Option<(Supervised, DevnetAddress)>,
     orchestrator: Supervised,
     address: OrchestratorAddress,
     key: Option<String>,
@@ -53,9 +57,18 @@ pub struct Nodes(Vec<Supervised>);
 impl Nodes {
     /// Starts `count` nodes that look for the orchestrator at `addresses`.
     pub async fn start(settings: &ClusterSettings, addresses: &[String]) -> Result<Self, Fault> {
+        Self::start_paid(settings, addresses, None).await
+    }
+
+    async fn start_paid(
+        settings: &ClusterSettings,
+        addresses: &[String],
+        devnet: Option<&DevnetAddress>,
+    ) -> Result<Self, Fault> {
         let mut nodes = Self(Vec::new());
-        for index in 0..settings.shards {
-            nodes.add(settings, addresses, &format!("node-{}", index + 1), None).await?;
+        for number in 1..=settings.shards {
+            let earn = devnet.map(|devnet| purse(devnet, &format!("operator-{number}"))).unwrap_or_default();
+            nodes.add_with(settings, addresses, &format!("node-{number}"), None, earn).await?;
         }
         Ok(nodes)
     }
@@ -68,6 +81,17 @@ impl Nodes {
         name: &str,
         layers: Option<LayerRange>,
     ) -> Result<NodeAddress, Fault> {
+        self.add_with(settings, addresses, name, layers, Vec::new()).await
+    }
+
+    async fn add_with(
+        &mut self,
+        settings: &ClusterSettings,
+        addresses: &[String],
+        name: &str,
+        layers: Option<LayerRange>,
+        more: Vec<String>,
+    ) -> Result<NodeAddress, Fault> {
         let mut arguments = to_strings(&["node", "--supervised", "--ephemeral", "--loopback", "--name", name]);
         arguments.extend(["--models".to_owned(), settings.model.clone()]);
         arguments.extend(["--threads".to_owned(), settings.threads.to_string()]);
@@ -77,6 +101,7 @@ impl Nodes {
         if let Some(layers) = layers {
             arguments.extend(["--layers".to_owned(), layers.to_string()]);
         }
+        arguments.extend(more);
         let log = log_path(&settings.logs, name);
         let (process, address) = Supervised::start(name, &settings.program, &arguments, &log).await?;
         self.0.push(process);
@@ -93,6 +118,21 @@ impl Nodes {
         let left = futures::future::join_all(self.0.into_iter().map(Supervised::leave)).await;
         left.into_iter().all(|left| left)
     }
+}
+
+async fn start_devnet(settings: &ClusterSettings) -> Result<(Supervised, DevnetAddress), Fault> {
+    let mut arguments = to_strings(&["devnet", "--supervised", "--port", "0", "--folder"]);
+    arguments.push(settings.logs.join("devnet").display().to_string());
+    arguments.extend(["--operators".to_owned(), settings.shards.to_string()]);
+    Supervised::start("devnet", &settings.program, &arguments, &log_path(&settings.logs, "devnet")).await
+}
+
+/// The arguments that name a wallet of a devnet.
+fn purse(devnet: &DevnetAddress, wallet: &str) -> Vec<String> {
+    let paths =
+        [("--wallets", &devnet.wallets), ("--passphrase-file", &devnet.passphrase_file), ("--chain", &devnet.chain)];
+    let paths = paths.into_iter().flat_map(|(name, path)| [name.to_owned(), path.display().to_string()]);
+    ["--wallet".to_owned(), wallet.to_owned()].into_iter().chain(paths).collect()
 }
 
 fn to_strings(arguments: &[&str]) -> Vec<String> {
@@ -117,12 +157,17 @@ impl Cluster {
         if let Some(key) = &settings.key {
             arguments.extend(["--key-sha256".to_owned(), KeyDigest::of(key).to_string()]);
         }
+        let devnet = if settings.paid { Some(start_devnet(settings).await?) } else { None };
+        if let Some((_, devnet)) = &devnet {
+            arguments.extend(purse(devnet, "meter"));
+            arguments.extend(["--state".to_owned(), settings.logs.join("orchestrator.db").display().to_string()]);
+        }
         arguments.extend(settings.orchestrator_arguments.iter().cloned());
         let log = log_path(&settings.logs, "orchestrator");
         let (orchestrator, address): (_, OrchestratorAddress) =
             Supervised::start("orchestrator", &settings.program, &arguments, &log).await?;
-        let nodes = Nodes::start(settings, &address.addresses).await?;
-        Ok(Self { orchestrator, address, key: settings.key.clone(), nodes })
+        let nodes = Nodes::start_paid(settings, &address.addresses, devnet.as_ref().map(|(_, it)| it)).await?;
+        Ok(Self { devnet, orchestrator, address, key: settings.key.clone(), nodes })
     }
 
     /// Base address of the HTTP face.
@@ -135,13 +180,19 @@ impl Cluster {
         &self.address
     }
 
+    /// The chain that it is paid on.
+    pub fn devnet(&self) -> Option<&DevnetAddress> {
+        self.devnet.as_ref().map(|(_, address)| address)
+    }
+
     /// The nodes.
     pub fn nodes(&mut self) -> &mut Nodes {
         &mut self.nodes
     }
 
     fn processes(&mut self) -> impl Iterator<Item = &mut Supervised> {
-        std::iter::once(&mut self.orchestrator).chain(&mut self.nodes.0)
+        let devnet = self.devnet.as_mut().map(|(process, _)| process);
+        std::iter::once(&mut self.orchestrator).chain(devnet).chain(&mut self.nodes.0)
     }
 
     /// The name of a process that has ended by itself, if there is one.
@@ -192,6 +243,11 @@ impl Cluster {
     pub async fn leave(self) -> bool {
         let orchestrator = self.orchestrator.leave().await;
         let nodes = self.nodes.leave().await;
-        orchestrator && nodes
+        // Streams are stopped on the chain before it ends.
+        let devnet = match self.devnet {
+            Some((process, _)) => process.leave().await,
+            None => true,
+        };
+        orchestrator && nodes && devnet
     }
 }

@@ -4,17 +4,23 @@
 //! [`cluster`] of the first two as separate processes on one machine. A host (the command line, later the desktop application) chooses settings
 //! and shows what comes back; all joining is done here.
 
+pub mod accounts;
 pub mod chains;
 pub mod cluster;
+pub mod devnet;
+pub mod earnings;
 mod identity;
 pub mod logging;
 pub mod models;
+pub mod money;
 pub mod node;
 pub mod orchestrator;
 pub mod paths;
+pub mod paying;
 pub mod preflight;
 pub mod purse;
 pub mod relay;
+pub mod sessions;
 mod stock;
 pub mod supervised;
 

@@ -2,6 +2,7 @@
 
 mod advert;
 mod keeper;
+mod operator;
 mod speed;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ use crate::paths::cache_folder;
 use crate::stock::{ShelfSettings, Stock, Supplied};
 use advert::{Announcer, Offer};
 use keeper::{Keeper, USAGE_EVERY};
+pub use operator::EarnSettings;
+use operator::Operator;
 use speed::Conditions;
 
 /// How a node is set up.
@@ -54,6 +57,8 @@ pub struct NodeSettings {
     pub memory_bytes: Option<u64>,
     /// Processor threads for the engine.
     pub threads: u32,
+    /// Who is paid for its work; nobody where its owner lends it.
+    pub earn: Option<EarnSettings>,
     /// The folder the engine executables are in; `None` is that of this program.
     pub engines: Option<PathBuf>,
 }
@@ -92,6 +97,10 @@ impl RunningNode {
                        where fetched weights may go",
                 ));
         }
+        let operator = match settings.earn.clone() {
+            Some(earn) => Some(Arc::new(open_wallet(earn).await?)),
+            None => None,
+        };
         let network_options = settings.network();
         let issuer = settings.join.orchestrator.clone();
         let upload_limit = settings.shelf.as_ref().and_then(|shelf| shelf.upload_limit);
@@ -141,6 +150,7 @@ impl RunningNode {
             price_per_hour: 0,
             upload_limit,
             speeds,
+            operator: operator.as_ref().map(|operator| operator.account()),
         };
         let announcer = Announcer::new(identity.clone(), network.clone(), offer, stock.clone());
         tokio::spawn(announcer.clone().run(leaving.clone()));
@@ -157,6 +167,7 @@ impl RunningNode {
             lanes: Feed::new(lanes),
             weights: Some(supplied),
             announcer,
+            operator,
             leaving: leaving.clone(),
         };
         Ok(Self { address, network, engine, leaving, keeper: tokio::spawn(keeper.run()), _identity: lock })
@@ -186,6 +197,12 @@ impl RunningNode {
         self.engine.stop().await;
         self.network.shutdown().await;
     }
+}
+
+/// Opening a wallet takes a moment, and may ask a person.
+async fn open_wallet(earn: EarnSettings) -> Result<Operator, Fault> {
+    let opened = tokio::task::spawn_blocking(move || Operator::open(&earn)).await;
+    opened.map_err(|error| Fault::new(FaultCode::Internal, format!("the wallet was not opened: {error}")))?
 }
 
 /// Says what is on the disk as soon as there is a table to say it in: peers come before they can be told.

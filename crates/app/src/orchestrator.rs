@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use computepool_api::{ApiKey, ApiOptions, KeyLimits};
-use computepool_core::ports::{Inference, Journal, SystemClock};
+use computepool_core::ports::{Inference, Journal, SystemClock, Toll};
 use computepool_core::{Fault, FaultCode, Invite, NodeId};
 use computepool_model::catalogue::ModelSource;
 use computepool_orchestrator::{Limits, Orchestrator, OrchestratorHandle, PoolSettings, Ports};
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::identity::{IdentityLock, identity};
 use crate::models;
+use crate::money::{Engagements, Money, MoneySettings};
 use crate::stock::{ShelfSettings, Stock};
 
 /// How an orchestrator is set up.
@@ -63,6 +64,8 @@ pub struct OrchestratorSettings {
     pub key_limits: KeyLimits,
     /// Web origins that browsers may call from.
     pub allowed_origins: Vec<String>,
+    /// Sells what is served; `None` gives it away. Wants a [state](Self::state) to keep its ledger in.
+    pub money: Option<MoneySettings>,
 }
 
 impl OrchestratorSettings {
@@ -87,6 +90,7 @@ impl OrchestratorSettings {
             keys: Vec::new(),
             key_limits: KeyLimits::default(),
             allowed_origins: Vec::new(),
+            money: None,
         }
     }
 }
@@ -126,6 +130,7 @@ pub struct RunningOrchestrator {
     closing: CancellationToken,
     server: Option<tokio::task::JoinHandle<()>>,
     store: Option<Arc<Store>>,
+    money: Option<Money>,
     _identity: IdentityLock,
 }
 
@@ -174,16 +179,19 @@ impl RunningOrchestrator {
         if let Some(shared) = &shared {
             shared.announce().await;
         }
+        let sold = pools.iter().map(|(pool, _)| (pool.summary.id.clone(), pool.summary.hash)).collect();
         let store = match &settings.state {
             Some(place) => Some(Store::open(place, identity.id()).await?),
             None => None,
         };
         let options = ControlOptions { queue: CONTROL_QUEUE, ..ControlOptions::default() };
         let (hub, events) = ControlHub::start(&network, options).await?;
+        let (control, signer) = (Arc::new(hub), Arc::new(identity));
+        let engagements = Engagements::new(control.clone());
         let ports = Ports {
-            control: Arc::new(hub),
-            events,
-            signer: Arc::new(identity),
+            control,
+            events: engagements.listen(events),
+            signer: signer.clone(),
             verifier: Arc::new(PeerVerifier),
             clock: Arc::new(SystemClock),
             random: Box::new(rand::rngs::StdRng::from_os_rng()),
@@ -200,7 +208,17 @@ impl RunningOrchestrator {
         let invite = Invite { orchestrator: node.clone(), addresses: at, relays }.to_string();
         let address = OrchestratorAddress { node, addresses, api: None, invite };
         let closing = CancellationToken::new();
-        let mut this = Self { handle, network, address, closing, server: None, store, _identity: lock };
+        let money = match settings.money.clone() {
+            None => None,
+            Some(money) => {
+                let ledger = store.clone().ok_or_else(|| {
+                    Fault::new(FaultCode::InvalidRequest, "an orchestrator that is paid must keep a ledger")
+                        .hint("say with --state where")
+                })?;
+                Some(Money::start(money, sold, ledger, &*signer, engagements, handle.clone()).await?)
+            }
+        };
+        let mut this = Self { handle, network, address, closing, server: None, store, money, _identity: lock };
         if let Some(listen) = settings.api {
             let mut options = ApiOptions::default();
             options.keys = settings.keys;
@@ -219,7 +237,8 @@ impl RunningOrchestrator {
         };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let router = computepool_api::router(options, Arc::new(self.handle.clone()), None);
+        let toll = self.money.as_ref().map(|money| money.payments() as Arc<dyn Toll>);
+        let router = computepool_api::router(options, Arc::new(self.handle.clone()), toll);
         let closing = self.closing.clone();
         self.server = Some(tokio::spawn(async move {
             if let Err(error) = computepool_api::serve(listener, router, closing.cancelled_owned()).await {
@@ -259,6 +278,9 @@ impl RunningOrchestrator {
             if tokio::time::timeout(LAST_BYTES, &mut server).await.is_err() {
                 server.abort();
             }
+        }
+        if let Some(money) = self.money {
+            money.leave().await;
         }
         if let Some(store) = self.store
             && let Err(error) = store.close().await

@@ -48,6 +48,9 @@ sol! {
 
     contract SuperfluidPool {
         constructor(address gda);
+        function getTotalAmountReceivedByMember(address memberAddr) external view returns (uint256 totalAmountReceived);
+        function getMemberFlowRate(address memberAddr) external view returns (int96);
+        function getUnits(address memberAddr) external view returns (uint128);
         function getClaimableNow(address member) external view returns (int256 claimable, uint256 timestamp);
     }
 
@@ -130,6 +133,35 @@ sol! {
             address holder;
             bool bond;
         }
+        struct Terms {
+            bytes32 model;
+            Place[] places;
+            uint96 unitRate;
+            uint16 feeBps;
+            uint16 royaltyBps;
+            address owner;
+            uint64 stake;
+            address arbiter;
+            address meter;
+            uint32 exitDelay;
+            uint64 deadline;
+            bytes32 salt;
+        }
+        struct Member {
+            uint64 staked;
+            uint40 leftAt;
+            bool signed;
+            bool founder;
+            bool bonding;
+            bool expelled;
+            uint32 accusations;
+            uint8 holds;
+        }
+        struct StakeVoucher {
+            uint256 validAfter;
+            uint256 validBefore;
+            bytes signature;
+        }
         event Reassigned(bytes32 indexed id, uint256 indexed place, address indexed from, address to);
         constructor(address admin, address usdcx);
         function USDC() external view returns (address);
@@ -139,6 +171,14 @@ sol! {
         function places(bytes32 id) external view returns (Place[] memory);
         function shares(bytes32 id) external view returns (uint16 feeBps, address feeReceiver, uint16 royaltyBps, address owner);
         function reassign(bytes32 id, uint16 place, address to) external;
+        function propose(Terms calldata terms) external returns (bytes32 id);
+        function signFor(bytes32 id, uint16 place, address operator, bytes calldata signature, StakeVoucher calldata voucher) external;
+        function activate(bytes32 id) external;
+        function feeBps() external view returns (uint16);
+        function stage(bytes32 id) external view returns (uint8);
+        function memberOf(bytes32 id, address operator) external view returns (Member memory);
+        function mayHold(bytes32 id, uint256 place, address operator) external view returns (bool);
+        function payee(bytes32 id, address operator) external view returns (address);
     }
 
     contract SessionEscrow {

@@ -8,7 +8,7 @@ mod anvil;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alloy::primitives::{Bytes, hex};
+use alloy::primitives::{Bytes, U256, hex};
 use computepool_core::money::Account;
 use computepool_core::ports::{Purpose, Vault};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,32 @@ impl Devnet {
             let _: Option<bool> = rpc.request("evm_setIntervalMining", (seconds,)).await?;
         }
         Ok(Self { anvil, network, book, loaded: false })
+    }
+}
+
+impl Devnet {
+    /// Gives accounts `wei` of native currency each, and some of them USDC from the faucet, which the owner pays gas for.
+    pub async fn fund(
+        &self,
+        vault: Arc<dyn Vault>,
+        owner: Account,
+        wei: U256,
+        native: &[Account],
+        usdc: &[Account],
+    ) -> Result<(), ChainError> {
+        let rpc = Rpc::new(&self.network, Patience::default())?;
+        for account in native {
+            // Anvil answers null.
+            let _: Option<bool> = rpc.request("anvil_setBalance", (account.0, wei)).await?;
+        }
+        let options = SenderOptions::of(&self.network);
+        let sender = Sender::start(rpc, vault, owner.0, Box::new(Forgetful::default()), options)?;
+        let drips = usdc.iter().map(|account| {
+            let call = Usdc::faucetCall { to: account.0 };
+            sender.send(Intent::new("faucet", Purpose::Deployment, self.book.usdc.0).calling(&call), Until::Included)
+        });
+        futures::future::try_join_all(drips).await?;
+        Ok(())
     }
 }
 

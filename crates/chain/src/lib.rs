@@ -8,9 +8,11 @@
 //! a voucher is worth.
 
 mod artifacts;
+pub mod coalitions;
 mod contracts;
 pub mod deployment;
 pub mod devnet;
+pub mod earnings;
 mod error;
 pub mod finality;
 pub mod gas;
@@ -19,7 +21,8 @@ mod revert;
 pub mod rpc;
 pub mod sender;
 mod sessions;
+pub mod tokens;
 
 pub use error::ChainError;
 pub use network::{Network, Solvency, Usdc};
-pub use sessions::Sessions;
+pub use sessions::{SessionReader, Sessions};

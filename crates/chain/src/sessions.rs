@@ -15,6 +15,8 @@ use computepool_core::ports::{
 use computepool_core::{Fault, LayerRange};
 use futures::future::BoxFuture;
 
+pub(crate) use self::view::positive;
+pub use self::view::SessionReader;
 use crate::contracts::{Coalition, Session, SessionEscrow, Usdc};
 use crate::deployment::AddressBook;
 use crate::rpc::Rpc;
@@ -48,11 +50,8 @@ impl Sessions {
         self.book.session_escrow.0
     }
 
-    /// A block, which must be there.
     async fn block(&self, which: BlockNumberOrTag) -> Result<Block, ChainError> {
-        let block = self.rpc().block(which).await?;
-        let header = block.ok_or_else(|| ChainError::unreadable(format!("block {which}"), "there is none"))?.header;
-        Ok(Block { number: header.number, hash: header.hash, time_s: header.timestamp })
+        block(self.rpc(), which).await
     }
 
     async fn offer(&self, id: CoalitionId) -> Result<CoalitionOffer, ChainError> {
@@ -66,7 +65,7 @@ impl Sessions {
             let operator = (!place.holder.is_zero()).then_some(Account(place.holder));
             Ok(PaidPlace { layers, operator })
         });
-        let rate = view::positive(offer.rate);
+        let rate = positive(offer.rate);
         Ok(CoalitionOffer {
             open: offer.open,
             rate: Amount::new(rate, Asset::Usdcx),
@@ -144,6 +143,11 @@ impl Sessions {
 
     fn transaction(&self, step: StepId, intent: Intent) -> Option<sender::Intent> {
         let escrow = self.escrow();
+        let purpose = match &intent {
+            Intent::Sweep { .. } => Purpose::Keeper,
+            Intent::Reassign { .. } => Purpose::Coalition,
+            _ => Purpose::Session,
+        };
         let (what, to, input) = match intent {
             Intent::Open { terms, voucher, start } => {
                 let (quote, signature) = (terms::quote(&terms), voucher.signature);
@@ -172,7 +176,7 @@ impl Sessions {
             }
             _ => return None,
         };
-        let mut transaction = sender::Intent::new(what, Purpose::Session, to);
+        let mut transaction = sender::Intent::new(what, purpose, to);
         transaction.id = step.0;
         transaction.input = input.into();
         Some(transaction)
@@ -213,12 +217,20 @@ impl Chain for Sessions {
     }
 
     fn session(&self, account: Account) -> BoxFuture<'_, Result<SessionView, Fault>> {
-        Box::pin(async move { Ok(self.view(account.0).await?) })
+        let reader = SessionReader::new(&self.network, self.rpc().clone());
+        Box::pin(async move { Ok(reader.view(account).await?) })
     }
 
     fn events(&self, after: Cursor, limit: u32) -> BoxFuture<'_, Result<ChainEvents, Fault>> {
         Box::pin(async move { Ok(self.events_after(after, limit).await?) })
     }
+}
+
+/// A block, which must be there.
+async fn block(rpc: &Rpc, which: BlockNumberOrTag) -> Result<Block, ChainError> {
+    let block = rpc.block(which).await?;
+    let header = block.ok_or_else(|| ChainError::unreadable(format!("block {which}"), "there is none"))?.header;
+    Ok(Block { number: header.number, hash: header.hash, time_s: header.timestamp })
 }
 
 /// What a session of this rate keeps back: Superfluid's buffer, and the margin.

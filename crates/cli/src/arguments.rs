@@ -11,7 +11,9 @@ use computepool_app::{KeyDigest, ModelSource, RelayLimits, ShelfSettings};
 use computepool_core::{Fault, FaultCode, Invite, LayerRange};
 
 use crate::chat::ChatOptions;
+use crate::devnet::DevnetArguments;
 use crate::memory::MemoryArguments;
+use crate::purse::{EarnArguments, SellArguments};
 
 /// Runs one big model on several machines, layer by layer, behind an OpenAI-compatible endpoint.
 #[derive(Parser)]
@@ -37,6 +39,8 @@ pub(crate) enum Task {
     Orchestrator(OrchestratorArguments),
     /// Let nodes be reached that nobody can dial; for a machine with a public address.
     Relay(RelayArguments),
+    /// A chain on this machine with all contracts and play money, to try and to test.
+    Devnet(DevnetArguments),
     /// Show the nodes of a network, how they reach each other, and how its models are served.
     Network(NetworkArguments),
     /// Say what this machine's network allows, before joining.
@@ -69,6 +73,9 @@ pub(crate) struct ClusterArguments {
     /// The longest sequence served, in tokens.
     #[arg(long, default_value_t = 4096)]
     pub(crate) context: u32,
+    /// Give the answers away: no chain, no payments.
+    #[arg(long)]
+    pub(crate) unpaid: bool,
 }
 
 #[derive(Args)]
@@ -217,6 +224,8 @@ pub(crate) struct NodeArguments {
     /// Processor threads for the engine; one core stays free when absent.
     #[arg(long)]
     pub(crate) threads: Option<u32>,
+    #[command(flatten)]
+    pub(crate) earn: EarnArguments,
 }
 
 #[derive(Args)]
@@ -268,6 +277,8 @@ pub(crate) struct OrchestratorArguments {
     /// Web origins that browsers may call from.
     #[arg(long)]
     pub(crate) allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sell: SellArguments,
 }
 
 #[derive(Args)]

@@ -48,7 +48,8 @@ impl Timed {
 impl Split {
     /// Starts the orchestrator in this process and its nodes as processes of their own.
     pub(crate) async fn start(model: &str, shards: usize, context: u32) -> Result<Self, Fault> {
-        let cluster = ClusterArguments { model: Some(model.to_owned()), shards, threads: 1, kv_mb: 1024, context };
+        let cluster =
+            ClusterArguments { model: Some(model.to_owned()), shards, threads: 1, kv_mb: 1024, context, unpaid: true };
         let mut settings: ClusterSettings = cluster.settings("127.0.0.1:0")?;
         settings.logs = settings.logs.join(format!("split-{shards}"));
         computepool_app::paths::make_folder(&settings.logs)?;

@@ -29,6 +29,7 @@ impl ClusterArguments {
             api: api.to_owned(),
             key: None,
             orchestrator_arguments: Vec::new(),
+            paid: !self.unpaid,
             logs: logs()?,
         })
     }

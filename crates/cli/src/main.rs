@@ -5,9 +5,11 @@ mod arguments;
 mod bench;
 mod chat;
 mod demo;
+mod devnet;
 mod endpoint;
 mod memory;
 mod network;
+mod purse;
 mod serve;
 mod show;
 
@@ -52,6 +54,7 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Node(arguments) => serve::node(arguments).await.map(|()| true),
         Task::Orchestrator(arguments) => serve::orchestrator(arguments).await.map(|()| true),
         Task::Relay(arguments) => serve::relay(arguments).await.map(|()| true),
+        Task::Devnet(arguments) => devnet::devnet(arguments).await.map(|()| true),
         Task::Network(arguments) => network::show(arguments).await.map(|()| true),
         Task::Preflight(arguments) => network::preflight(arguments).await.map(|()| true),
         Task::Chat(arguments) => chat::chat(arguments.options()?).await.map(|()| true),

@@ -78,6 +78,7 @@ pub(crate) async fn node(arguments: NodeArguments) -> Result<(), Fault> {
         layers: arguments.layers,
         memory_bytes: arguments.memory_mb.map(|mb| mb << 20),
         threads: arguments.threads.unwrap_or(spare),
+        earn: arguments.earn.settings()?,
         engines: None,
     };
     let mut node = RunningNode::start(settings).await?;
@@ -105,9 +106,10 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
         per_minute: NonZeroU32::new(arguments.key_requests_per_minute),
         burst: None,
     };
-    if !arguments.api.ip().is_loopback() && arguments.key_sha256.is_empty() {
+    let money = arguments.sell.settings(serving.ephemeral)?;
+    if !arguments.api.ip().is_loopback() && arguments.key_sha256.is_empty() && money.is_none() {
         return Err(Fault::new(FaultCode::InvalidRequest, "an endpoint that others can reach needs an API key")
-            .hint("give the SHA-256 of a key with --key-sha256, or listen on 127.0.0.1"));
+            .hint("give the SHA-256 of a key with --key-sha256, be paid with --wallet, or listen on 127.0.0.1"));
     }
     let key = |accepted: AcceptedKey| ApiKey {
         digest: accepted.digest,
@@ -136,6 +138,7 @@ pub(crate) async fn orchestrator(arguments: OrchestratorArguments) -> Result<(),
         keys: arguments.key_sha256.into_iter().map(key).collect(),
         key_limits,
         allowed_origins: arguments.allow_origin,
+        money,
     };
     let running = RunningOrchestrator::start(settings).await?;
     if serving.supervised {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sealed::Statement;
+use crate::money::Account;
 use crate::{ContentHash, Fault, FaultCode, LayerRange, NodeId};
 
 /// A node's account of its machine. What can be measured was measured, on the machine itself; an orchestrator that
@@ -39,6 +40,8 @@ pub struct Advert {
     pub price_per_hour: u64,
     /// The most bytes a second that it may send, where its owner set a limit.
     pub upload_limit: Option<u64>,
+    /// Who is to be paid for its work; nobody where its owner lends it.
+    pub operator: Option<Account>,
 }
 
 /// How a node can be reached.
@@ -113,7 +116,7 @@ pub const MAX_ADVERT_MS: u64 = 60 * 60_000;
 pub const MAX_ADVERT_ENTRIES: usize = 256;
 
 impl Statement for Advert {
-    const DOMAIN: &'static [u8] = b"computepool/advert/1\n";
+    const DOMAIN: &'static [u8] = b"computepool/advert/2\n";
     const NAME: &'static str = "advert";
     const MAX_BYTES: usize = 64 * 1024;
 

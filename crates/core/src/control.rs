@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{Adopt, FetchProgress};
+use crate::ports::{Adopt, CoalitionId, FetchProgress};
 use crate::{
-    EngineUsage, Fault, Generate, GenerationId, NodeId, Sealed, SessionId, ShardInfo, ShardSpec, SignedReceipt,
-    SignedTicket, TokenEvent, WeightSource,
+    Commitment, EngineUsage, Fault, Generate, GenerationId, NodeId, Proposal, Sealed, SessionId, ShardInfo, ShardSpec,
+    SignedReceipt, SignedTicket, TokenEvent, WeightSource,
 };
 
 /// The version of this vocabulary; both sides must speak the same.
-pub const CONTROL_VERSION: u16 = 2;
+pub const CONTROL_VERSION: u16 = 3;
 
 /// No control message is longer than this on the wire; a longer one is refused unread.
 pub const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;
@@ -98,6 +98,15 @@ pub enum NodeMessage {
         /// How far.
         progress: FetchProgress,
     },
+    /// The answer to [`OrchestratorMessage::Propose`].
+    Committed {
+        /// To which coalition.
+        coalition: CoalitionId,
+        /// For which place.
+        place: u32,
+        /// The operator's signatures, or why it does not sign.
+        commitment: Result<Commitment, Fault>,
+    },
 }
 
 /// From an orchestrator to a node.
@@ -154,6 +163,8 @@ pub enum OrchestratorMessage {
     },
     /// Leave in order: close everything, then the link.
     Leave,
+    /// Sign for a place of a coalition, so that its work is paid. Asked of nodes whose adverts name an operator.
+    Propose(Box<Proposal>),
 }
 
 /// A peer and where it can be dialled.

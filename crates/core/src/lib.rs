@@ -15,6 +15,7 @@
 pub mod activation;
 pub mod advert;
 pub mod allowance;
+pub mod coalition;
 pub mod control;
 pub mod fault;
 pub mod generate;
@@ -34,6 +35,7 @@ pub mod ticket;
 pub use activation::{Activation, ActivationType};
 pub use advert::{Advert, HeldModel, LinkMeasure, ModelSpeed, PathKind, Reach};
 pub use allowance::Allowance;
+pub use coalition::{CoalitionTerms, Commitment, FoundedPlace, Proposal, StakeVoucher};
 pub use fault::{Fault, FaultCode, Retry};
 pub use generate::{
     AlternativeToken, Constraint, FinishReason, Generate, GenerationEvent, Sampling, TokenEvent, TokenLogprob, Usage,

@@ -1,7 +1,7 @@
 //! The toll: what the HTTP face holds of payments.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use alloy_primitives::B256;
@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::actor::{Actor, Command, NotTaken, Ports};
 use crate::ledger::Granted;
 use crate::quote::{self, Tariff};
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 use crate::settlement::{AuthorizeError, News, State};
 use crate::standin::{Serving, reassignments};
 use crate::turnstile::Turnstile;
@@ -37,6 +37,7 @@ const CONTRACT: Duration = Duration::from_secs(10);
 /// Payments as a running task. Dropping the handle stops it; what is under way is found again in the next life.
 pub struct Payments {
     settings: Settings,
+    tariffs: RwLock<Vec<Tariff>>,
     chain: Arc<dyn Chain>,
     clock: Arc<dyn Clock>,
     random: Mutex<Box<dyn RngCore + Send>>,
@@ -54,7 +55,7 @@ struct Good {
 
 impl Payments {
     /// Reads the ledger and goes on where an earlier life stopped, on the current tokio runtime.
-    pub async fn start(ports: Ports, settings: Settings) -> Result<Self, Fault> {
+    pub async fn start(ports: Ports, mut settings: Settings) -> Result<Self, Fault> {
         settings.check().map_err(|error| Fault::new(FaultCode::InvalidRequest, error.to_string()))?;
         let entries = ports.ledger.unconcluded().await?;
         let state = State::restore(settings.policy, ports.clock.now_ms(), &entries)
@@ -69,7 +70,8 @@ impl Payments {
         tokio::spawn(actor.run(inbox, nudge.clone()).instrument(tracing::info_span!("payments")));
         let Ports { chain, clock, random, .. } = ports;
         let (random, offers) = (Mutex::new(random), Mutex::new(BTreeMap::new()));
-        Ok(Self { settings, chain, clock, random, turnstile, offers, commands, nudge })
+        let tariffs = RwLock::new(std::mem::take(&mut settings.tariffs));
+        Ok(Self { settings, tariffs, chain, clock, random, turnstile, offers, commands, nudge })
     }
 
     /// Takes no new sessions, waits up to `within` until nothing streams, and stops.
@@ -104,9 +106,22 @@ impl Payments {
         Ok(done)
     }
 
-    fn tariff(&self, asked: &Asked) -> Result<&Tariff, Fault> {
-        let tariff = self.settings.tariffs.iter().find(|tariff| tariff.model == asked.model);
-        tariff.ok_or_else(|| Fault::new(FaultCode::ModelNotFound, format!("{} is not sold here", asked.model)))
+    /// Sells a model from now on, in place of what was asked for it before. Sessions that were opened keep their terms.
+    pub fn sell(&self, tariff: Tariff) -> Result<(), SettingsError> {
+        tariff.check()?;
+        let mut tariffs = self.tariffs.write().unwrap_or_else(PoisonError::into_inner);
+        tariffs.retain(|other| other.model != tariff.model);
+        tariffs.push(tariff);
+        Ok(())
+    }
+
+    fn tariff(&self, asked: &Asked) -> Result<Tariff, Fault> {
+        let tariffs = self.tariffs.read().unwrap_or_else(PoisonError::into_inner);
+        let tariff = tariffs.iter().find(|tariff| tariff.model == asked.model);
+        tariff.cloned().ok_or_else(|| {
+            let what = format!("{} is not sold yet: its operators have not agreed on terms", asked.model);
+            Fault::new(FaultCode::NoRoute, what).retry_after_ms(2_000)
+        })
     }
 
     /// What a coalition offers, as of a moment ago; of longer ago while the chain does not answer.
@@ -143,7 +158,7 @@ impl Payments {
         }
         let (now_s, validity) = (self.clock.now_ms() / 1000, self.settings.validity);
         let fresh = quote::Fresh { validity, now_s, nonce: self.draw(), error };
-        let required = quote::make(&self.settings.key, &*self.chain, asked, tariff, &offer, fresh);
+        let required = quote::make(&self.settings.key, &*self.chain, asked, &tariff, &offer, fresh);
         let body = serde_json::to_value(&required)
             .map_err(|error| Fault::new(FaultCode::Internal, format!("a quote cannot be written: {error}")))?;
         Ok(Quote { header: x402::encode(&required), body })
@@ -365,7 +380,7 @@ impl Toll for Payments {
 
 impl std::fmt::Debug for Payments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Payments").field("tariffs", &self.settings.tariffs).finish_non_exhaustive()
+        f.debug_struct("Payments").field("tariffs", &self.tariffs).finish_non_exhaustive()
     }
 }
 

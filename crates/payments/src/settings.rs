@@ -45,14 +45,21 @@ impl Settings {
             if self.tariffs[..index].iter().any(|other| other.model == tariff.model) {
                 return Err(SettingsError::TwoTariffs { model: tariff.model.clone() });
             }
-            let sound = tariff.amount.asset == Asset::Usdc && !tariff.amount.is_zero() && tariff.lifetime_s > 0;
-            // The contract keeps the amount in 64 bits.
-            if !sound || u64::try_from(tariff.amount.units).is_err() {
-                return Err(SettingsError::BadTariff { model: tariff.model.clone() });
-            }
+            tariff.check()?;
         }
         if self.generations == 0 || self.policy.optimistic_ms > 30_000 {
             return Err(SettingsError::BadLimit);
+        }
+        Ok(())
+    }
+}
+
+impl Tariff {
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        let sound = self.amount.asset == Asset::Usdc && !self.amount.is_zero() && self.lifetime_s > 0;
+        // The contract keeps the amount in 64 bits.
+        if !sound || u64::try_from(self.amount.units).is_err() {
+            return Err(SettingsError::BadTariff { model: self.model.clone() });
         }
         Ok(())
     }

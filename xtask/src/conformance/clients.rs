@@ -25,7 +25,7 @@ struct Network {
 impl Network {
     fn start() -> Result<Self, Failure> {
         let mut command = Command::new(target_dir().join("debug/computepool"));
-        command.args(["up", "--supervised", "--api", "127.0.0.1:0", "--key-sha256", LIMITED]);
+        command.args(["up", "--unpaid", "--supervised", "--api", "127.0.0.1:0", "--key-sha256", LIMITED]);
         // Long enough for every check, short enough for a model that does not come to an end.
         command.args(["--context", "2304"]);
         command.arg("--model").arg(format!("{MODEL}={}", sample_model()?.display()));

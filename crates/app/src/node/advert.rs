@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use computepool_core::control::Contact;
 use computepool_core::ports::{Clock, SystemClock};
-use computepool_core::{Advert, Fault, LayerRange, LinkMeasure, ModelSpeed, NodeId, Sealed};
+use computepool_core::{Account, Advert, Fault, LayerRange, LinkMeasure, ModelSpeed, NodeId, Sealed};
 use computepool_transport::{Identity, Network};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ pub(super) struct Offer {
     pub(super) price_per_hour: u64,
     pub(super) upload_limit: Option<u64>,
     pub(super) speeds: Vec<ModelSpeed>,
+    pub(super) operator: Option<Account>,
 }
 
 /// Makes the node's adverts, and measures the paths they tell of.
@@ -80,6 +81,7 @@ impl Announcer {
             layers: self.offer.layers,
             price_per_hour: self.offer.price_per_hour,
             upload_limit: self.offer.upload_limit,
+            operator: self.offer.operator,
         };
         drop(links);
         Sealed::seal(&advert, &*self.identity)

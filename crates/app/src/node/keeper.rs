@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessage};
 use computepool_core::ports::{IncomingLane, SystemClock, Weights};
-use computepool_core::{EngineUsage, Fault, NodeId};
+use computepool_core::{EngineUsage, Fault, NodeId, Proposal};
 use computepool_engine::client::EngineSnapshot;
 use computepool_node::{ExitReason, Feed, Node, NodeOptions, NodeParts, SharedEngine};
 use computepool_transport::control::{ControlClient, ControlOptions, ControlSender};
@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::advert::Announcer;
+use super::operator::Operator;
 
 /// The wait before the orchestrator is tried again; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -37,6 +38,9 @@ pub(super) const USAGE_EVERY: Duration = Duration::from_millis(250);
 /// Lists of peers to probe that may wait; the orchestrator asks again for what finds no room.
 const PROBES: usize = 4;
 
+/// Proposals of coalitions that may wait; the orchestrator makes those again that find no room.
+const PROPOSALS: usize = 4;
+
 pub(super) struct Keeper {
     pub(super) identity: Arc<Identity>,
     pub(super) issuer: NodeId,
@@ -48,6 +52,7 @@ pub(super) struct Keeper {
     pub(super) lanes: Feed<IncomingLane>,
     pub(super) weights: Option<Arc<dyn Weights>>,
     pub(super) announcer: Arc<Announcer>,
+    pub(super) operator: Option<Arc<Operator>>,
     pub(super) leaving: CancellationToken,
 }
 
@@ -97,6 +102,9 @@ impl Keeper {
         let announcer = self.announcer.clone();
         // Ends with the link: the sender of what is asked lives in the stream of its messages.
         let probing = tokio::spawn(async move { announcer.probe_all(asked).await });
+        let (proposals, proposed) = mpsc::channel(PROPOSALS);
+        let engaging = self.operator.clone().map(|operator| operator.answer_all(proposed, control_out.clone()));
+        let engaging = engaging.map(tokio::spawn);
         let mut node = Node::start(NodeParts {
             identity: self.identity.clone(),
             verifier: Arc::new(PeerVerifier),
@@ -107,7 +115,7 @@ impl Keeper {
             lanes: self.lanes.clone(),
             weights: self.weights.clone(),
             control_out,
-            control_in: without_probes(messages, probes),
+            control_in: without_asides(messages, probes, proposals),
             hello,
             options: NodeOptions { drain_patience: DRAIN, close_patience: FREE, ..NodeOptions::default() },
         });
@@ -116,21 +124,32 @@ impl Keeper {
             () = self.leaving.cancelled() => node.shutdown().await,
         };
         probing.abort();
+        if let Some(engaging) = engaging {
+            engaging.abort();
+        }
         forward.await.ok();
         Ok(reason)
     }
 }
 
-/// Takes the requests to probe out of what the orchestrator says: they are about the network, not about the shard.
-fn without_probes(
+/// Takes what is not about the shard out of what the orchestrator says: requests to probe, and proposals of coalitions.
+fn without_asides(
     messages: BoxStream<'static, OrchestratorMessage>,
     probes: mpsc::Sender<Vec<computepool_core::control::Contact>>,
+    proposals: mpsc::Sender<Proposal>,
 ) -> BoxStream<'static, OrchestratorMessage> {
     let sorted = messages.filter_map(move |message| {
         let rest = match message {
             OrchestratorMessage::Probe { peers } => {
                 if probes.try_send(peers).is_err() {
                     tracing::debug!("more peers are to be probed than there is time for");
+                }
+                None
+            }
+            OrchestratorMessage::Propose(proposal) => {
+                // Fails also where nobody is to be paid: then the orchestrator should not have asked.
+                if proposals.try_send(*proposal).is_err() {
+                    tracing::debug!("a proposal is left unanswered");
                 }
                 None
             }

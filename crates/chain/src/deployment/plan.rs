@@ -105,6 +105,21 @@ impl Plan {
         self.steps.len()
     }
 
+    /// Whom a deployment calls or pays: what the wallet that signs it has to know.
+    pub fn called(&self) -> Vec<Account> {
+        let mut called: Vec<Account> = self
+            .steps
+            .iter()
+            .map(|step| match &step.work {
+                Work::Presigned(creation) => Account(creation.signer),
+                Work::Call { to, .. } => Account(*to),
+            })
+            .collect();
+        called.sort_unstable();
+        called.dedup();
+        called
+    }
+
     /// Whether there is nothing to do, which is never so.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()

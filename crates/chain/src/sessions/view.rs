@@ -8,9 +8,10 @@ use alloy::sol_types::{SolCall, SolEvent};
 use computepool_core::money::{Account, Amount, Asset};
 use computepool_core::ports::{SessionOnChain, SessionPhase, SessionView};
 
-use super::Sessions;
-use crate::ChainError;
+use super::block;
 use crate::contracts::Session;
+use crate::rpc::Rpc;
+use crate::{ChainError, Network};
 
 /// How many blocks are searched at a time, and how many times: public endpoints refuse larger ranges.
 const WINDOW: u64 = 5_000;
@@ -21,11 +22,25 @@ const STATE_NONE: u8 = 0;
 const PHASES: [SessionPhase; 4] =
     [SessionPhase::Paused, SessionPhase::Streaming, SessionPhase::Ending, SessionPhase::Closed];
 
-impl Sessions {
-    pub(super) async fn view(&self, account: Address) -> Result<SessionView, ChainError> {
-        let head = self.block(BlockNumberOrTag::Latest).await?;
-        let firm = head.number.saturating_sub(self.network.depth.saturating_sub(1));
-        let firm = if firm == head.number { head } else { self.block(BlockNumberOrTag::Number(firm)).await? };
+/// Reads sessions, as anybody may.
+#[derive(Clone, Debug)]
+pub struct SessionReader {
+    rpc: Rpc,
+    depth: u64,
+}
+
+impl SessionReader {
+    /// Those of `network`, asked through `rpc`.
+    pub fn new(network: &Network, rpc: Rpc) -> Self {
+        Self { rpc, depth: network.depth }
+    }
+
+    /// What the chain says of the session at this account, now and at the depth that counts.
+    pub async fn view(&self, account: Account) -> Result<SessionView, ChainError> {
+        let account = account.0;
+        let head = block(&self.rpc, BlockNumberOrTag::Latest).await?;
+        let firm = head.number.saturating_sub(self.depth.saturating_sub(1));
+        let firm = if firm == head.number { head } else { block(&self.rpc, BlockNumberOrTag::Number(firm)).await? };
         let newest = self.at(account, head.number).await?;
         let settled = if firm == head { newest } else { self.at(account, firm.number).await? };
         Ok(SessionView { head, newest, firm, settled })
@@ -33,7 +48,7 @@ impl Sessions {
 
     async fn at(&self, account: Address, block: u64) -> Result<Option<SessionOnChain>, ChainError> {
         let at = BlockNumberOrTag::Number(block);
-        if self.rpc().code_at(account, at).await?.is_empty() {
+        if self.rpc.code_at(account, at).await?.is_empty() {
             return Ok(None);
         }
         let state = self.ask(account, Session::stateCall {}, at).await?;
@@ -62,7 +77,7 @@ impl Sessions {
     }
 
     async fn ask<C: SolCall>(&self, account: Address, call: C, at: BlockNumberOrTag) -> Result<C::Return, ChainError> {
-        self.rpc().call_at(account, &call, None, at).await
+        self.rpc.call_at(account, &call, None, at).await
     }
 
     /// What a session said when it closed. One that never opened says nothing.
@@ -71,13 +86,13 @@ impl Sessions {
         for _ in 0..WINDOWS {
             let from = to.saturating_sub(WINDOW - 1);
             let filter = Filter::new().address(account).event_signature(Session::Closed::SIGNATURE_HASH);
-            let logs = self.rpc().logs(&filter.from_block(from).to_block(to)).await?;
+            let logs = self.rpc.logs(&filter.from_block(from).to_block(to)).await?;
             if let Some(log) = logs.first() {
                 let event = Session::Closed::decode_log(&log.inner);
                 return event.map(|event| Some(event.data)).map_err(|error| ChainError::unreadable("Closed", error));
             }
             // Its account does not exist before its session: there is nothing further back.
-            if from == 0 || self.rpc().code_at(account, BlockNumberOrTag::Number(from)).await?.is_empty() {
+            if from == 0 || self.rpc.code_at(account, BlockNumberOrTag::Number(from)).await?.is_empty() {
                 return Ok(None);
             }
             to = from - 1;
@@ -87,6 +102,6 @@ impl Sessions {
 }
 
 /// A rate; contracts keep it positive.
-pub(super) fn positive(rate: I96) -> U256 {
+pub(crate) fn positive(rate: I96) -> U256 {
     if rate.is_negative() { U256::ZERO } else { U256::from(rate.into_raw()) }
 }

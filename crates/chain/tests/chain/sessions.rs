@@ -4,13 +4,16 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol;
 use alloy::sol_types::{Eip712Domain, SolCall, SolStruct};
 use computepool_chain::Sessions;
+use computepool_chain::coalitions::terms_id;
 use computepool_chain::deployment::{AddressBook, deploy};
 use computepool_chain::sender::{Sender, Until};
+use computepool_core::coalition::{CoalitionTerms, FoundedPlace};
 use computepool_core::money::{Account, Amount, Asset};
 use computepool_core::ports::{
     Authorization, Chain as _, ChainEvent, ChainEventKind, CoalitionId, Cursor, Delivery, Intent, Purpose,
     SessionPhase, SessionTerms, StepId, Voucher,
 };
+use computepool_core::{ContentHash, LayerRange};
 use serde_json::json;
 
 use crate::Chain;
@@ -136,6 +139,7 @@ async fn coalition(chain: &Chain, book: &AddressBook, meter: &Sender) -> Coaliti
     };
     let contract = book.coalition.0;
     let id = chain.rpc.call(contract, &termsIdCall { terms: terms.clone() }).await.unwrap();
+    assert_eq!(terms_id(book.chain_id, book.coalition, &in_our_words(&terms)), Some(CoalitionId(id)));
     let send = async |intent: computepool_chain::sender::Intent| meter.send(intent, Until::Final).await.unwrap();
     let call = |what| computepool_chain::sender::Intent::new(what, Purpose::Coalition, contract);
     send(call("propose").calling(&proposeCall { terms })).await;
@@ -147,6 +151,28 @@ async fn coalition(chain: &Chain, book: &AddressBook, meter: &Sender) -> Coaliti
     }
     send(call("activate").calling(&activateCall { id })).await;
     CoalitionId(id)
+}
+
+fn in_our_words(terms: &Terms) -> CoalitionTerms {
+    let place = |place: &Place| FoundedPlace {
+        layers: LayerRange::new(place.start.into(), place.end.into()).unwrap(),
+        holder: Account(place.holder),
+        bond: place.bond,
+    };
+    CoalitionTerms {
+        model: ContentHash(terms.model.0),
+        places: terms.places.iter().map(place).collect(),
+        unit_rate: Amount::usdcx(terms.unitRate.to()),
+        fee_bps: terms.feeBps,
+        royalty_bps: terms.royaltyBps,
+        owner: Account(terms.owner),
+        stake: Amount::usdc(terms.stake),
+        arbiter: Account(terms.arbiter),
+        meter: Account(terms.meter),
+        exit_delay_s: terms.exitDelay,
+        deadline_s: terms.deadline,
+        salt: terms.salt,
+    }
 }
 
 /// An authorization of the first account's, signed.

@@ -46,6 +46,7 @@ fn settings(shards: usize, logs: &Path) -> ClusterSettings {
         max_context: 2048,
         api: "127.0.0.1:0".to_owned(),
         key: None,
+        paid: false,
         // The full fuzz run asks more often than a person may.
         orchestrator_arguments: vec!["--key-requests-per-minute".to_owned(), "0".to_owned()],
         logs: logs.to_owned(),

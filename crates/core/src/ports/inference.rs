@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::{FetchProgress, Text};
+use crate::money::Account;
 use crate::{
     ClientId, EngineUsage, Fault, Generate, GenerationEvent, LayerRange, LinkMeasure, ModelId, ModelSummary, NodeId,
     Reach, ShardInfo,
@@ -135,6 +136,9 @@ pub struct NodeStatus {
     /// How far the weights of its shard are, while they are fetched.
     #[serde(default)]
     pub fetching: Option<FetchProgress>,
+    /// Who is paid for its work.
+    #[serde(default)]
+    pub operator: Option<Account>,
 }
 
 /// How far a node is with its shard.

@@ -78,6 +78,7 @@ impl State {
             slowness: node.slowness,
             generations: loads.get(id).copied().unwrap_or(0).into(),
             fetching: node.fetching,
+            operator: node.advert.operator,
         }
     }
 

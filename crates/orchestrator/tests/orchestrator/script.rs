@@ -117,6 +117,7 @@ pub fn advert(n: usize, layers: Option<LayerRange>, memory_bytes: u64) -> Advert
         layers,
         price_per_hour: 0,
         upload_limit: None,
+        operator: None,
     }
 }
 

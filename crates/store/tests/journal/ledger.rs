@@ -2,8 +2,10 @@
 
 use computepool_core::FaultCode;
 use computepool_core::ports::{Ledger, LedgerEntry};
+use computepool_store::LedgerReader;
 
 use crate::database::Database;
+use crate::sample::peer;
 
 fn entry(subject: &str, ordinal: u32, concludes: bool) -> LedgerEntry {
     let body = format!("{{\"what\":\"{subject} {ordinal}: 'quoted', ünïcode\"}}");
@@ -29,6 +31,12 @@ pub(crate) async fn entries_come_back_in_order_and_page_by_page(database: &Datab
     assert_eq!(store.page(1, 2).await.unwrap(), entries[1..3]);
     assert!(store.page(4, 100).await.unwrap().is_empty() && store.page(u64::MAX, 1).await.unwrap().is_empty());
     assert_eq!(other.page(0, 100).await.unwrap().len(), 1);
+    // Whoever only reads does so beside both, and hinders neither.
+    let mut reader = LedgerReader::open(&database.url()).await.unwrap();
+    assert_eq!(reader.orchestrators().await.unwrap(), [peer("ada"), peer("ben")]);
+    assert_eq!(reader.page(&peer("ada"), 1, 2).await.unwrap(), entries[1..3]);
+    other.append(vec![entry("a", 1, true)]).await.unwrap();
+    assert_eq!(reader.page(&peer("ben"), 1, 9).await.unwrap(), [entry("a", 1, true)]);
     assert_eq!(database.ask("SELECT subject FROM ledger WHERE orchestrator = 'ada' AND line = 3").await, ["a"]);
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn advert(node: &str) -> Advert {
         layers: None,
         price_per_hour: 150_000,
         upload_limit: None,
+        operator: None,
     }
 }
 

@@ -127,6 +127,7 @@ impl Fleet {
                 speed: claim.map_or_else(|| Speed::assumed(&settings.summary), Speed::measured),
                 slowness: it.truth,
                 upload_limit: None,
+                operator: None,
             }
         };
         (machines.iter().map(real).collect(), paths)
