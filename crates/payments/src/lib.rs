@@ -3,12 +3,13 @@
 //! [`Payments`] is the toll of an HTTP face: it quotes by x402 ([`x402`], [`quote`]), checks vouchers ([`voucher`]), lets
 //! requests pass before the chain has answered where its limits allow that, and meters what generations deliver
 //! ([`meter`]). What becomes of the money is decided by a pure state machine ([`settlement`]) whose every step is in the
-//! ledger ([`ledger`]) before it is taken; the books follow from the ledger.
+//! ledger ([`ledger`]) before it is taken; the books follow from the ledger. [`client`] is the other side: who pays.
 //!
 //! The chain, the ledger and the clock are ports: this crate knows `computepool-core` and nothing else of the project, and
 //! never sees a key.
 
 mod actor;
+pub mod client;
 mod handle;
 pub mod ledger;
 pub mod meter;

@@ -1,10 +1,16 @@
 //! Somebody who pays, and what there is to be paid.
 
 use alloy_primitives::{B256, Bytes, U256};
+use computepool_core::money::Signature;
 use computepool_core::ports::{
-    Authorization, CoalitionId, CoalitionOffer, PaidPlace, SessionTerms, TokenDomain, Voucher,
+    Authorization, CoalitionId, CoalitionOffer, PaidPlace, SessionTerms, SigningContent, SigningRequest, TokenDomain,
+    Vault, VaultAccount, Voucher,
 };
-use computepool_core::{Account, Amount, Asset, ChainId, ContentHash, LayerRange, ModelId, SessionId};
+use computepool_core::{
+    Account, Amount, Asset, ChainId, ContentHash, Fault, FaultCode, LayerRange, ModelId, SessionId,
+};
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use k256::ecdsa::SigningKey;
 
 use super::World;
@@ -136,5 +142,25 @@ impl Payer {
     /// The header for a payload.
     pub fn header(payload: &PaymentPayload) -> String {
         encode(payload)
+    }
+}
+
+/// Signs every authorization of its own account, and nothing else.
+impl Vault for Payer {
+    fn accounts(&self) -> BoxFuture<'_, Result<Vec<VaultAccount>, Fault>> {
+        let account = VaultAccount { account: self.account(), name: "payer".to_owned(), unlocked: true };
+        ready(Ok(vec![account])).boxed()
+    }
+
+    fn sign<'a>(&'a self, request: &'a SigningRequest) -> BoxFuture<'a, Result<Signature, Fault>> {
+        let signed = match &request.content {
+            SigningContent::Authorization { token, authorization } if authorization.from == self.account() => {
+                let hash = signing_hash(token, authorization);
+                let (signature, recovery) = self.key.sign_prehash_recoverable(hash.as_slice());
+                Ok(Signature::from_bytes_and_parity(&signature.to_bytes(), recovery.is_y_odd()))
+            }
+            _ => Err(Fault::new(FaultCode::Unauthorized, "only authorizations of its own account")),
+        };
+        ready(signed).boxed()
     }
 }

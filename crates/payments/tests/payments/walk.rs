@@ -297,7 +297,7 @@ impl Run {
 }
 
 /// `COMPUTEPOOL_FUZZ_CASES` asks for more.
-fn cases() -> u32 {
+pub(crate) fn cases() -> u32 {
     std::env::var("COMPUTEPOOL_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256)
 }
 
