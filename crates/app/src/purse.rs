@@ -1,6 +1,6 @@
 //! A wallet in use by a running process: which of its accounts, on which chain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use computepool_core::ports::Vault;
@@ -37,15 +37,11 @@ impl Purse {
         let name: WalletName =
             settings.wallet.parse().map_err(|error| Fault::new(FaultCode::InvalidRequest, format!("{error}")))?;
         let wallet = wallets.wallet(&name, contracts)?;
-        let passphrase = match (wallet.card().keeping, &settings.passphrase_file) {
-            (Keeping::File, Some(path)) => Some(read_passphrase(path)?),
-            (Keeping::File, None) => match std::env::var(PASSPHRASE) {
-                Ok(text) => Some(Secret::new(text)),
-                Err(_) => {
-                    return Err(Fault::new(FaultCode::WalletLocked, format!("the wallet {name} wants its passphrase"))
-                        .hint(format!("name a file that holds it with --passphrase-file, or set {PASSPHRASE}")));
-                }
-            },
+        let passphrase = match wallet.card().keeping {
+            Keeping::File => Some(given_passphrase(settings.passphrase_file.as_deref())?.ok_or_else(|| {
+                Fault::new(FaultCode::WalletLocked, format!("the wallet {name} wants its passphrase"))
+                    .hint(format!("name a file that holds it with --passphrase-file, or set {PASSPHRASE}"))
+            })?),
             _ => None,
         };
         wallet.unlock(passphrase.as_ref(), None)?;
@@ -75,8 +71,14 @@ pub fn wallets(folder: Option<PathBuf>) -> Result<Wallets, Fault> {
     Ok(Wallets::open(&folder)?)
 }
 
-fn read_passphrase(path: &std::path::Path) -> Result<Passphrase, Fault> {
+/// The passphrase that a file holds in its first line, or the environment; `None` where neither is given.
+pub fn given_passphrase(file: Option<&Path>) -> Result<Option<Passphrase>, Fault> {
+    let Some(path) = file else {
+        return Ok(std::env::var(PASSPHRASE).ok().map(Secret::new));
+    };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::new(FaultCode::Io, format!("{} cannot be read: {error}", path.display())))?;
-    Ok(Secret::new(text.lines().next().unwrap_or_default().to_owned()))
+    // Wiped, and what is taken from it is wiped by whoever holds it.
+    let text = Secret::new(text);
+    Ok(Some(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned())))
 }

@@ -8,6 +8,7 @@
 use alloy::rpc::types::FeeHistory;
 
 use crate::ChainError;
+use crate::rpc::Rpc;
 
 /// The most gas one transaction may use (EIP-7825).
 pub const TRANSACTION_GAS: u64 = 1 << 24;
@@ -82,6 +83,20 @@ impl GasPolicy {
         }
         let max = base.saturating_mul(2).saturating_add(tip).min(self.cap);
         Ok(Some(Fees::Dynamic { max, tip }))
+    }
+
+    /// Fees for a new transaction, as the chain asks for them now.
+    pub async fn fees(&self, rpc: &Rpc) -> Result<Fees, ChainError> {
+        let history = match rpc.fee_history(10, &[50.0]).await {
+            Ok(history) => self.from_history(&history)?,
+            // A chain from before EIP-1559 does not know the question.
+            Err(ChainError::Refused { .. } | ChainError::Unreadable { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        match history {
+            Some(fees) => Ok(fees),
+            None => self.from_price(rpc.gas_price().await?),
+        }
     }
 
     /// Fees for a new transaction where blocks have no base fee.

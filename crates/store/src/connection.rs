@@ -76,6 +76,20 @@ impl Connection {
         Ok(Self { link, database })
     }
 
+    /// Connects only to read. Nothing is claimed, nothing is made, and whoever writes meanwhile is not in the way.
+    pub(crate) async fn open_to_read(location: &Location) -> Result<Self, StoreError> {
+        let database: Arc<str> = location.to_string().into();
+        let opening = async {
+            Ok(match location {
+                Location::File(path) => Link::Sqlite(Box::new(sqlite::open_to_read(path, &database).await?)),
+                Location::Server(options) => Link::Postgres(Box::new(postgres::open_to_read(options, &database).await?)),
+            })
+        };
+        let link =
+            timeout(CONNECT_PATIENCE, opening).await.unwrap_or_else(|_| Err(slow(&database, CONNECT_PATIENCE)))?;
+        Ok(Self { link, database })
+    }
+
     /// What the database is called.
     pub(crate) fn database(&self) -> &str {
         &self.database

@@ -34,15 +34,19 @@
 //! changed or forgotten. They are numbered for each subject, and a number is given once: an entry that repeats another
 //! word for word counts as written, as a repeated batch needs it, and a different one is refused.
 //!
+//! A [`LedgerReader`] reads it beside the process that writes it, and claims nothing.
+//!
 //! The layout has a version. An older one is brought up to date when a store is opened; a newer one is refused.
 
 mod connection;
 mod error;
 mod location;
 mod lock;
+mod reader;
 mod records;
 mod schema;
 mod store;
 
 pub use error::StoreError;
+pub use reader::LedgerReader;
 pub use store::{Retention, Store};

@@ -21,6 +21,25 @@ pub(crate) async fn bring_up_to_date(connection: &mut Connection) -> Result<(), 
     }
 }
 
+/// Refuses a database that was never a store, or whose layout is another than the present one.
+pub(crate) async fn is_present(connection: &mut Connection) -> Result<(), StoreError> {
+    let rows = connection.rows("SELECT version FROM store_version", &[]).await?;
+    let found = match rows.first() {
+        Some(row) => row.integer(0).map_err(|unsound| connection.damaged("store_version", &unsound))?,
+        None => 0,
+    };
+    let known = MIGRATIONS.len() as i64;
+    let database = connection.database().to_owned();
+    match found.cmp(&known) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(StoreError::Newer { database, found, known }),
+        std::cmp::Ordering::Less => Err(StoreError::Damaged {
+            database,
+            why: format!("its layout is version {found}, and an orchestrator brings it to {known} when it starts"),
+        }),
+    }
+}
+
 async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     connection.script("CREATE TABLE IF NOT EXISTS store_version (version BIGINT NOT NULL)").await?;
     let found = match connection.rows("SELECT version FROM store_version", &[]).await?.first() {

@@ -163,25 +163,18 @@ impl Queue {
     }
 
     async fn fees(&self) -> Result<Fees, ChainError> {
-        let history = match self.rpc.fee_history(10, &[50.0]).await {
-            Ok(history) => self.options.gas.from_history(&history)?,
-            // A chain from before EIP-1559 does not know the question.
-            Err(ChainError::Refused { .. } | ChainError::Unreadable { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        match history {
-            Some(fees) => Ok(fees),
-            None => self.options.gas.from_price(self.rpc.gas_price().await?),
-        }
+        self.options.gas.fees(&self.rpc).await
     }
 
     /// Hands the newest form to the chain. What it says against it decides nothing: it may be known, or be refused by
     /// one endpoint and not by the next. Only a receipt tells.
     async fn hand_over(&mut self, nonce: u64) {
         let Some(flight) = self.flights.get_mut(&nonce) else { return };
-        flight.sent = Some(Instant::now());
+        let again = flight.sent.replace(Instant::now()).is_some();
         let Some(form) = flight.entry.forms.last() else { return };
-        if let Err(error) = self.rpc.send_raw(&form.raw).await {
+        if again {
+            self.rpc.send_raw_everywhere(&form.raw).await;
+        } else if let Err(error) = self.rpc.send_raw(&form.raw).await {
             tracing::debug!(nonce, hash = %form.hash, %error, "not taken; it will be sent again");
         }
     }

@@ -23,6 +23,8 @@ const SETTINGS: &str = "SELECT set_config('search_path', 'computepool', false), 
     set_config('tcp_keepalives_count', '3', false), \
     set_config('tcp_user_timeout', '25000', false)";
 
+const READ_ONLY: &str = "SELECT set_config('default_transaction_read_only', 'on', false)";
+
 /// Claims the records of one orchestrator for as long as the session lasts.
 const CLAIM_RECORDS: &str = "SELECT pg_try_advisory_lock(hashtextextended('computepool orchestrator ' || $1, 0))";
 /// Claims the schema until the transaction ends.
@@ -40,12 +42,7 @@ pub(super) async fn open(
     orchestrator: &NodeId,
 ) -> Result<PgConnection, StoreError> {
     let said = |error: sqlx::Error| StoreError::of(database, &error);
-    let mut options = options.clone().disable_statement_logging();
-    if options.get_application_name().is_none() {
-        options = options.application_name("computepool");
-    }
-    let mut session = options.connect().await.map_err(said)?;
-    sqlx::query(SETTINGS).execute(&mut session).await.map_err(said)?;
+    let mut session = connect(options).await.map_err(said)?;
     for tried in 1..=TRIES {
         let claim = sqlx::query(CLAIM_RECORDS).bind(orchestrator.as_str());
         if claim.fetch_one(&mut session).await.and_then(|row| row.try_get(0)).map_err(said)? {
@@ -56,4 +53,22 @@ pub(super) async fn open(
         }
     }
     Err(StoreError::InUse { database: database.to_owned(), orchestrator: orchestrator.to_string() })
+}
+
+/// A session that claims nothing and is kept from writing.
+pub(super) async fn open_to_read(options: &PgConnectOptions, database: &str) -> Result<PgConnection, StoreError> {
+    let said = |error: sqlx::Error| StoreError::of(database, &error);
+    let mut session = connect(options).await.map_err(said)?;
+    sqlx::query(READ_ONLY).execute(&mut session).await.map_err(said)?;
+    Ok(session)
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut options = options.clone().disable_statement_logging();
+    if options.get_application_name().is_none() {
+        options = options.application_name("computepool");
+    }
+    let mut session = options.connect().await?;
+    sqlx::query(SETTINGS).execute(&mut session).await?;
+    Ok(session)
 }

@@ -35,3 +35,13 @@ pub(super) async fn open(path: &Path, database: &str) -> Result<SqliteConnection
         tries += 1;
     }
 }
+
+/// A connection that cannot write. Beside a writer it reads what was committed.
+pub(super) async fn open_to_read(path: &Path, database: &str) -> Result<SqliteConnection, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_PATIENCE)
+        .disable_statement_logging();
+    options.connect().await.map_err(|error| StoreError::of(database, &error))
+}

@@ -95,6 +95,12 @@ impl Contracts {
         let lapsing = [functions::lapseCall::SELECTOR, functions::collectCall::SELECTOR];
         may(Purpose::Keeper, Whom::At(coalition), Calls::Only(lapsing.to_vec()), false);
 
+        // On the way to being sent on: what was earned, and what the faucet gives. Both come to the account they belong to.
+        let fetching = [functions::claimAllCall::SELECTOR, functions::fillCall::SELECTOR];
+        may(Purpose::Transfer, Whom::Anybody, Calls::Only(fetching.to_vec()), false);
+        let faucet = Calls::Only(vec![functions::faucetCall::SELECTOR]);
+        may(Purpose::Transfer, Whom::At(usdc.contract), faucet.clone(), false);
+
         may(Purpose::Coalition, Whom::At(coalition), Calls::Any, false);
         may(Purpose::Stake, Whom::At(coalition), Calls::Any, false);
         if !set_up.is_empty() {
@@ -104,7 +110,6 @@ impl Contracts {
             for account in [coalition, session_escrow] {
                 may(Purpose::Deployment, Whom::At(account), Calls::Any, false);
             }
-            let faucet = Calls::Only(vec![functions::faucetCall::SELECTOR]);
             may(Purpose::Deployment, Whom::At(usdc.contract), faucet, false);
             let wrapping = Calls::Only(vec![functions::upgradeCall::SELECTOR]);
             may(Purpose::Deployment, Whom::At(usdcx), wrapping, false);

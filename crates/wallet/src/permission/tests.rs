@@ -284,7 +284,7 @@ fn selector(signature: &str) -> [u8; 4] {
 
 #[test]
 fn a_deployment_opens_to_each_purpose_what_it_is_there_for() {
-    use Purpose::{Coalition, Deployment, Keeper, Session, Stake};
+    use Purpose::{Coalition, Deployment, Keeper, Session, Stake, Transfer};
     let terms = "(bytes32,uint64,uint32,uint64,address,bytes32)";
     let voucher = "(address,uint256,uint256,bytes32)";
     let open = format!("open({terms},{voucher},bytes,bool)");
@@ -301,11 +301,13 @@ fn a_deployment_opens_to_each_purpose_what_it_is_there_for() {
         ("close(uint64)", clone, &[Session]),
         ("close()", clone, &[Session, Keeper]),
         ("sweep()", clone, &[Keeper]),
-        ("fill()", clone, &[Keeper]),
-        ("claimAll(address)", clone, &[Keeper]),
+        ("fill()", clone, &[Keeper, Transfer]),
+        ("claimAll(address)", clone, &[Keeper, Transfer]),
         ("lapse(uint256)", COALITION, &[Keeper, Coalition, Stake, Deployment]),
         ("sign(bytes32,uint16)", COALITION, &[Coalition, Stake, Deployment]),
-        ("faucet(address)", USDC, &[Deployment]),
+        ("faucet(address)", USDC, &[Deployment, Transfer]),
+        ("faucet(address)", clone, &[]),
+        ("claimAll(address)", USDC, &[]),
         ("upgrade(uint256)", USDCX, &[Deployment]),
         ("close()", USDC, &[]),
         ("transferOwnership(address)", clone, &[]),
