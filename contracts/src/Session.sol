@@ -47,6 +47,10 @@ contract Session {
     /// @notice Seconds that the meter has to settle after somebody else stopped the stream.
     uint256 public constant SETTLEMENT = 5 minutes;
 
+    /// @dev Gas that paying the payer takes at most. Who estimates a transaction's gas finds the least with which it does not
+    /// fail: without this, one with which the refund fails and is held back.
+    uint256 private constant SWEEP_GAS = 400_000;
+
     address public immutable ESCROW;
     IUsdc public immutable USDC;
     ISuperToken public immutable USDCX;
@@ -111,6 +115,8 @@ contract Session {
     error RateNotMet(int96 wanted, int96 got);
     /// @notice The meter may settle until then, in unix seconds.
     error StillSettling(uint256 until);
+    /// @notice The transaction brings too little gas to pay the rest back; `left` of it is there.
+    error TooLittleGas(uint256 left);
     /// @notice The session's time is over since `endsAt`, in unix seconds.
     error TimeOver(uint256 endsAt);
 
@@ -358,6 +364,8 @@ contract Session {
             Math.saturatingSub(owed, here),
             Math.saturatingSub(here, owed)
         );
+        // A call gets 63 parts in 64 of what is left.
+        require(gasleft() > SWEEP_GAS + SWEEP_GAS / 63, TooLittleGas(gasleft()));
         try this.sweep() {}
         catch {
             emit RefundHeld();

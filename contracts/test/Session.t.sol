@@ -225,6 +225,18 @@ contract SessionTest is World {
         _checkSums(10 * _rate());
     }
 
+    function testFuzz_a_close_pays_or_fails_however_little_gas_it_gets(
+        uint256 gas
+    ) public {
+        gas = 200_000 + gas % 1_800_000;
+        _pass(10);
+        vm.prank(meter);
+        (bool closed,) = address(session).call{gas: gas}(abi.encodeWithSignature("close(uint64)", 10_000));
+        vm.assertTrue(closed == (session.state() == Session.State.Closed));
+        if (!closed) _close(10_000);
+        _checkSums(10 * _rate());
+    }
+
     function test_only_who_may_can() public {
         ISuperfluidPool pool = _pool();
         address[4] memory others = [stranger, operator(0), owner, arbiter];
