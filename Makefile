@@ -65,7 +65,7 @@ memory-steps: sample-model binaries
 	@$(COMPUTEPOOL) memory $(ARGS)
 
 conformance-steps: sample-model binaries
-	@scripts/setup node
+	@scripts/setup node foundry
 	@$(XTASK) conformance $(ARGS)
 
 lab-steps: sample-model binaries

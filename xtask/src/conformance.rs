@@ -6,6 +6,7 @@ pub(crate) mod licences;
 mod matrix;
 mod numbers;
 mod text;
+mod x402;
 
 use crate::outcome::{Failure, Figures, Outcome};
 
@@ -19,6 +20,7 @@ const SUITES: &[Suite] = &[
     ("templates", text::templates),
     ("logits", numbers::logits),
     ("speed", numbers::speed),
+    ("x402", x402::run),
     ("clients", clients::run),
     ("matrix", matrix::run),
 ];

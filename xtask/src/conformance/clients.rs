@@ -31,16 +31,11 @@ impl Network {
         command.arg("--model").arg(format!("{MODEL}={}", sample_model()?.display()));
         // The key by which `up` itself sees whether all is ready.
         command.env("COMPUTEPOOL_API_KEY", KEY).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let cannot = |error| Failure::new(format!("the network could not be started: {error}"));
-        let mut process = command.spawn().map_err(cannot)?;
-        let mut line = String::new();
-        if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(cannot)?;
-        }
-        let api =
-            line.split_once("\"api\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(api, _)| api.to_owned());
-        let network = Self { api: api.clone().unwrap_or_default(), process };
-        api.map(|_| network).ok_or_else(|| Failure::new(format!("the network did not say where it listens: {line}")))
+        let process = command.spawn();
+        let process = process.map_err(|error| Failure::new(format!("the network could not be started: {error}")))?;
+        let mut network = Self { api: String::new(), process };
+        network.api = said(&mut network.process, "api")?;
+        Ok(network)
     }
 
     /// Lets everything finish; an error where it does not leave by itself.
@@ -106,8 +101,21 @@ pub(crate) fn run() -> Outcome {
     if wrong.is_empty() { Ok(figures) } else { Err(Failure::new(wrong.join("\n")).with(figures)) }
 }
 
+/// What a process says of itself under this key, in a first line of JSON.
+pub(super) fn said(process: &mut Child, key: &str) -> Result<String, Failure> {
+    let mut line = String::new();
+    if let Some(output) = process.stdout.take() {
+        let read = BufReader::new(output).read_line(&mut line);
+        read.map_err(|error| Failure::new(format!("the network said nothing: {error}")))?;
+    }
+    let value = line.split_once(&format!("\"{key}\":\"")).and_then(|(_, rest)| rest.split_once('"'));
+    value
+        .map(|(value, _)| value.to_owned())
+        .ok_or_else(|| Failure::new(format!("the network did not say where it listens: {line}")))
+}
+
 /// `17/18` from a client's closing line, `… 17 of 18 checks passed`.
-fn checks(command: &mut Command) -> Result<String, Failure> {
+pub(super) fn checks(command: &mut Command) -> Result<String, Failure> {
     let mut tally = None;
     let well = run_reading(command, false, |line| tally = tally_of(line).or(tally.take()))?;
     match (well, tally) {
