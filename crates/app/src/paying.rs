@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Endpoints of ours give a session's token with the first paid answer. It is shown to that server from then on, so that
-//! one payment serves many requests; when the session is over the next 402 is paid as the first was.
+//! one payment serves many requests. When the session is over, or another model is asked, the next 402 is paid as the
+//! first was, and its session takes the place of the one before.
 
 mod till;
 
@@ -66,14 +67,12 @@ struct Inner {
     client: Client,
     payer: Option<Payer>,
     till: Mutex<Till>,
-    /// Held by whoever pays: those who come meanwhile may find that it has been done for them.
-    paying: tokio::sync::Mutex<()>,
 }
 
 impl PayingClient {
     /// Sends with `client`, and lets `payer` pay; without one a 402 is an answer like any other.
     pub fn new(client: Client, payer: Option<Payer>) -> Self {
-        Self(Arc::new(Inner { client, payer, till: Mutex::default(), paying: tokio::sync::Mutex::new(()) }))
+        Self(Arc::new(Inner { client, payer, till: Mutex::default() }))
     }
 
     /// Sends a request. Where it has to be paid for, it is paid and sent again, so that its body must be one that can be
@@ -112,7 +111,9 @@ impl PayingClient {
         mut response: Response,
         shown: Option<SessionToken>,
     ) -> Result<Response, Fault> {
-        let _paying = self.0.paying.lock().await;
+        // Those who come while somebody pays may find that it has been done for them.
+        let counter = self.till().counter(&origin(&request));
+        let _paying = counter.lock().await;
         let token = self.token(&request);
         if token.is_some() && token != shown {
             let request = request.try_clone().ok_or_else(gone)?;
@@ -153,13 +154,11 @@ impl PayingClient {
         }
         self.till().answered(&resource);
         if refused {
-            let reason = settlement.ok().flatten().and_then(|settlement| settlement.reason);
-            let reason = match reason {
-                Some(reason) => reason,
-                None => {
-                    demand(response).await.ok().and_then(|demand| demand.error).unwrap_or("it does not say why".into())
-                }
+            let reason = match settlement.ok().flatten().and_then(|settlement| settlement.reason) {
+                Some(reason) => Some(reason),
+                None => demand(response).await.ok().and_then(|demand| demand.error),
             };
+            let reason = reason.as_deref().unwrap_or("it does not say why");
             let message = format!("{resource} does not take the payment of {}: {reason}", payment.authorization.value);
             return Err(Fault::new(FaultCode::PaymentRefused, message));
         }

@@ -1,10 +1,12 @@
 //! What a paying client remembers: the sessions that it may use, and the payment that it does not know the end of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use computepool_core::ports::SessionToken;
 use computepool_payments::client::Payment;
 use computepool_payments::voucher::LEAST_VALIDITY_S;
+use tokio::sync::Mutex;
 
 use super::Paid;
 
@@ -20,7 +22,9 @@ pub(super) struct Till {
     sessions: BTreeMap<String, SessionToken>,
     /// Payments that were handed out and not answered, by what they are for.
     unanswered: BTreeMap<String, Payment>,
-    /// The newest that was.
+    /// Where one at a time pays each server.
+    counters: BTreeMap<String, Arc<Mutex<()>>>,
+    /// The newest payment that was answered.
     pub(super) newest: Option<Paid>,
 }
 
@@ -28,6 +32,12 @@ impl Till {
     /// What this server wants to be shown.
     pub(super) fn token(&self, origin: &str) -> Option<SessionToken> {
         self.sessions.get(origin).cloned()
+    }
+
+    /// Where this server is paid: by one at a time.
+    pub(super) fn counter(&mut self, origin: &str) -> Arc<Mutex<()>> {
+        self.counters.retain(|_, counter| Arc::strong_count(counter) > 1);
+        self.counters.entry(origin.to_owned()).or_default().clone()
     }
 
     /// A payment for this that can still be executed: another one could be paid as well.
