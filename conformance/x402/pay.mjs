@@ -41,8 +41,9 @@ function settled(response) {
   assert.equal(receipt.amount, accepted.amount);
   assert.equal(receipt.payer.toLowerCase(), account.address.toLowerCase());
   // An endpoint may answer before the transaction is sent; then it says so.
-  const pending = receipt.extensions.computepool.settlement === "pending";
-  assert.match(receipt.transaction, pending ? /^$/ : /^0x[0-9a-f]{64}$/);
+  const { settlement } = receipt.extensions.computepool;
+  assert.match(receipt.transaction, settlement === "pending" ? /^$/ : /^0x[0-9a-f]{64}$/);
+  return settlement;
 }
 
 let token;
@@ -57,10 +58,11 @@ const checks = {
   async paid_and_answered() {
     const response = await ask(paying);
     assert.equal(response.status, 200);
-    settled(response);
+    const settlement = settled(response);
     token = response.headers.get("computepool-session");
     assert.equal((await response.json()).object, "chat.completion");
     assert.equal(payments.length, 1);
+    return settlement;
   },
   async answered_in_the_same_session() {
     const response = await ask(fetch, { stream: true }, { authorization: `Bearer ${token}` });
@@ -70,11 +72,12 @@ const checks = {
   async paid_and_streamed() {
     const response = await ask(paying, { stream: true });
     assert.equal(response.status, 200);
-    settled(response);
+    const settlement = settled(response);
     const said = await events(response);
     assert.equal(said.at(-1), "[DONE]");
     assert.ok(said.some((text) => text !== "[DONE]" && JSON.parse(text).choices[0]?.delta.content));
     assert.equal(payments.length, 2);
+    return settlement;
   },
   async refused_the_second_time() {
     const http = new x402HTTPClient(client);
@@ -89,8 +92,8 @@ const checks = {
 let failed = 0;
 for (const [name, check] of Object.entries(checks)) {
   try {
-    await check();
-    console.log(`ok    ${name}`);
+    const note = await check();
+    console.log(`ok    ${name}${note ? ` (${note})` : ""}`);
   } catch (error) {
     failed += 1;
     console.log(`FAIL  ${name}: ${error.stack}`);

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use computepool_api::ApiOptions;
 use computepool_api::testkit::FakeInference;
@@ -12,7 +13,7 @@ use computepool_core::ModelId;
 use computepool_core::money::Account;
 use computepool_core::ports::{Clock as _, SystemClock};
 use computepool_payments::quote::QuoteKey;
-use computepool_payments::testkit::{FakeChain, MemoryLedger, tariff};
+use computepool_payments::testkit::{FakeChain, MemoryLedger, Mood, tariff};
 use computepool_payments::{Payments, Ports, Settings};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -21,12 +22,15 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 const MODEL: &str = "fake";
+/// How long the chain takes over everything. Requests are answered before it has.
+const BLOCK: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let payer: Account = std::env::args().nth(1).ok_or("whose is the money?")?.parse()?;
     let chain = FakeChain::new(SystemClock.now_ms() / 1000);
     chain.with(|world| world.fund(payer, 1_000_000_000));
+    chain.behave(Mood::Slow(BLOCK));
     let ports = Ports {
         chain: Arc::new(chain),
         ledger: Arc::new(MemoryLedger::default()),
