@@ -68,6 +68,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("tracing-subscriber", &["app", "engine", "cli"]),
     ("clap", &["cli", "lab"]),
     ("rustyline", &["cli"]),
+    ("rpassword", &["cli"]),
     ("indicatif", &["app", "cli"]),
     ("sqlx", &["store"]),
     ("tun-rs", &["lab"]),

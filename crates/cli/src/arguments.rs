@@ -12,8 +12,11 @@ use computepool_core::{Fault, FaultCode, Invite, LayerRange};
 
 use crate::chat::ChatOptions;
 use crate::devnet::DevnetArguments;
+use crate::earnings::EarningsArguments;
 use crate::memory::MemoryArguments;
 use crate::purse::{EarnArguments, SellArguments};
+use crate::sessions::SessionsArguments;
+use crate::wallet::WalletArguments;
 
 /// Runs one big model on several machines, layer by layer, behind an OpenAI-compatible endpoint.
 #[derive(Parser)]
@@ -41,6 +44,12 @@ pub(crate) enum Task {
     Relay(RelayArguments),
     /// A chain on this machine with all contracts and play money, to try and to test.
     Devnet(DevnetArguments),
+    /// Keep keys, say what they may spend, and move their money.
+    Wallet(WalletArguments),
+    /// Show paid sessions: an orchestrator's own, or the one that a token is for.
+    Sessions(SessionsArguments),
+    /// Show what an operator has earned, from the chain alone.
+    Earnings(EarningsArguments),
     /// Show the nodes of a network, how they reach each other, and how its models are served.
     Network(NetworkArguments),
     /// Say what this machine's network allows, before joining.

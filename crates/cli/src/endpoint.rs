@@ -1,5 +1,6 @@
 //! A small client of our own HTTP face: what `chat`, `demo` and `up` need of it.
 
+use computepool_app::paying::{Paid, Payer, PayingClient};
 use computepool_core::{Fault, FaultCode, SignedReceipt};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -11,7 +12,8 @@ const MAX_LINE: usize = 1024 * 1024;
 pub(crate) struct Endpoint {
     base: String,
     key: Option<String>,
-    client: reqwest::Client,
+    web: reqwest::Client,
+    client: PayingClient,
 }
 
 /// What a stream says.
@@ -28,11 +30,37 @@ pub(crate) enum Piece {
 impl Endpoint {
     /// The endpoint at `base`, such as `http://127.0.0.1:8080/v1`.
     pub(crate) fn new(base: &str, key: Option<String>) -> Self {
-        Self { base: base.trim_end_matches('/').to_owned(), key, client: reqwest::Client::new() }
+        Self::with(base, key, None)
+    }
+
+    /// The same, where `payer` pays for what is asked.
+    pub(crate) fn paying(base: &str, payer: Payer) -> Self {
+        Self::with(base, None, Some(payer))
+    }
+
+    fn with(base: &str, key: Option<String>, payer: Option<Payer>) -> Self {
+        let web = reqwest::Client::new();
+        let client = PayingClient::new(web.clone(), payer);
+        Self { base: base.trim_end_matches('/').to_owned(), key, web, client }
+    }
+
+    /// What was paid last.
+    pub(crate) fn paid(&self) -> Option<Paid> {
+        self.client.paid()
+    }
+
+    /// What an answer to `body` costs: the 402 that a stranger gets.
+    pub(crate) async fn price(&self, body: &Value) -> Result<Value, Fault> {
+        let response = self.send(self.request(reqwest::Method::POST, "/chat/completions").json(body)).await?;
+        if response.status() != reqwest::StatusCode::PAYMENT_REQUIRED {
+            accepted(response).await?;
+            return Err(Fault::new(FaultCode::InvalidRequest, "the endpoint asks for no payment"));
+        }
+        Ok(json_of(response).await?["payment"].take())
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = self.web.request(method, format!("{}{path}", self.base));
         match &self.key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -41,12 +69,16 @@ impl Endpoint {
 
     /// A JSON document.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Fault> {
-        let response = self.request(reqwest::Method::GET, path).send().await.map_err(|e| self.unreachable(&e))?;
-        let response = accepted(response).await?;
-        response
-            .json()
-            .await
-            .map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's answer: {error}")))
+        self.document(reqwest::Method::GET, path).await
+    }
+
+    /// Ends something; what is said of it is a JSON document.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Fault> {
+        self.document(reqwest::Method::DELETE, path).await
+    }
+
+    async fn document(&self, method: reqwest::Method, path: &str) -> Result<Value, Fault> {
+        json_of(accepted(self.send(self.request(method, path)).await?).await?).await
     }
 
     /// Streams a chat completion, piece by piece. Dropping the future stops the generation.
@@ -55,7 +87,7 @@ impl Endpoint {
         body["stream"] = json!(true);
         body["stream_options"] = json!({"include_usage": true});
         let request = self.request(reqwest::Method::POST, "/chat/completions").json(&body);
-        let response = accepted(request.send().await.map_err(|error| self.unreachable(&error))?).await?;
+        let response = accepted(self.send(request).await?).await?;
         let mut bytes = response.bytes_stream();
         let mut pending = Vec::new();
         while let Some(part) = bytes.next().await {
@@ -77,9 +109,13 @@ impl Endpoint {
         Err(Fault::new(FaultCode::LinkLost, "the answer broke off"))
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Fault {
-        Fault::new(FaultCode::LinkLost, format!("{} cannot be reached: {error}", self.base))
-            .hint("start a cluster with `computepool up`, or name another endpoint with --endpoint")
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Fault> {
+        self.client.send(request).await.map_err(|fault| match fault.code {
+            FaultCode::LinkLost => {
+                fault.hint("start a cluster with `computepool up`, or name another endpoint with --endpoint")
+            }
+            _ => fault,
+        })
     }
 }
 
@@ -108,6 +144,10 @@ fn fault_of(error: &Value) -> Fault {
     let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
     let code = FaultCode::ALL.iter().find(|code| code.as_str() == text("code"));
     Fault::new(code.copied().unwrap_or(FaultCode::Internal), text("message"))
+}
+
+async fn json_of(response: reqwest::Response) -> Result<Value, Fault> {
+    response.json().await.map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's answer: {error}")))
 }
 
 async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Fault> {

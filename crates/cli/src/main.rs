@@ -6,12 +6,15 @@ mod bench;
 mod chat;
 mod demo;
 mod devnet;
+mod earnings;
 mod endpoint;
 mod memory;
 mod network;
 mod purse;
 mod serve;
+mod sessions;
 mod show;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -55,6 +58,9 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Orchestrator(arguments) => serve::orchestrator(arguments).await.map(|()| true),
         Task::Relay(arguments) => serve::relay(arguments).await.map(|()| true),
         Task::Devnet(arguments) => devnet::devnet(arguments).await.map(|()| true),
+        Task::Wallet(arguments) => wallet::wallet(arguments).await,
+        Task::Sessions(arguments) => sessions::sessions(arguments).await.map(|()| true),
+        Task::Earnings(arguments) => earnings::earnings(arguments).await.map(|()| true),
         Task::Network(arguments) => network::show(arguments).await.map(|()| true),
         Task::Preflight(arguments) => network::preflight(arguments).await.map(|()| true),
         Task::Chat(arguments) => chat::chat(arguments.options()?).await.map(|()| true),
