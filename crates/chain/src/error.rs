@@ -35,6 +35,14 @@ pub enum ChainError {
         /// What was wrong with it.
         lie: Lie,
     },
+    /// Endpoints contradict each other, and none has more than half of them on its side.
+    #[error("the endpoints of chain {chain_id} do not agree on {method}")]
+    Disagreed {
+        /// Which chain.
+        chain_id: u64,
+        /// What was asked.
+        method: String,
+    },
     /// An endpoint understood the question and refused it.
     #[error("{method} was refused: {message} (code {code})")]
     Refused {
@@ -183,6 +191,9 @@ impl From<ChainError> for Fault {
             ChainError::Lied { .. } => fault(FaultCode::ChainUnavailable)
                 .hint("this RPC endpoint is broken or serves another chain: name another one")
                 .retry_after_ms(60_000),
+            ChainError::Disagreed { .. } => fault(FaultCode::ChainUnavailable)
+                .hint("one of the RPC endpoints is broken or behind: name other ones")
+                .retry_after_ms(1_000),
             ChainError::Refused { .. } | ChainError::Unreadable { .. } => {
                 fault(FaultCode::ChainUnavailable).hint("name another RPC endpoint for this chain")
             }

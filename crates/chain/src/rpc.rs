@@ -3,6 +3,7 @@
 mod endpoints;
 mod http;
 mod lie;
+mod majority;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ pub use self::lie::Lie;
 use crate::{ChainError, Network};
 
 /// One chain, reached through one or several endpoints. Clones are cheap and share everything.
+///
+/// With one or two endpoints the first that answers is believed. Of three and more all are asked for what money depends
+/// on, and more than half must say the same, so that one that lies or lags cannot alone make something true.
 #[derive(Clone, Debug)]
 pub struct Rpc {
     chain_id: u64,
@@ -52,8 +56,11 @@ impl Rpc {
             let what = format!("chain {chain_id}");
             return Err(ChainError::Setting { what, why: "no RPC endpoint is named for it".to_owned() });
         }
-        let each =
-            transports.iter().cloned().map(|one| Endpoints::new(chain_id, vec![one], patience).client()).collect();
+        let each = transports
+            .iter()
+            .cloned()
+            .map(|one| Endpoints::new(chain_id, vec![one], patience.once()).client())
+            .collect();
         Ok(Self { chain_id, all: Endpoints::new(chain_id, transports, patience).client(), each })
     }
 
@@ -69,7 +76,7 @@ impl Rpc {
 
     /// Asks anything. The answer is checked as far as the method is known ([`Lie`]).
     pub async fn request<P: RpcSend, R: RpcRecv>(&self, method: &'static str, params: P) -> Result<R, ChainError> {
-        ask(&self.all, method, params).await
+        ask(self.all.clone(), method, params).await
     }
 
     /// Asks every endpoint for itself; in the order of the endpoints.
@@ -78,17 +85,20 @@ impl Rpc {
         method: &'static str,
         params: P,
     ) -> Vec<Result<R, ChainError>> {
-        join_all(self.each.iter().map(|one| ask(one, method, params.clone()))).await
+        join_all(self.each.iter().cloned().map(|one| ask(one, method, params.clone()))).await
     }
 
     /// The number of the newest block.
     pub async fn head(&self) -> Result<u64, ChainError> {
-        self.request::<_, U64>("eth_blockNumber", ()).await.map(|number| number.to())
+        self.reached::<_, U64>("eth_blockNumber", ()).await.map(|number| number.to())
     }
 
     /// A block without its transactions' bodies; none when there is no such block (yet).
     pub async fn block(&self, which: BlockNumberOrTag) -> Result<Option<Block>, ChainError> {
-        self.request("eth_getBlockByNumber", (which, false)).await
+        let same = |one: &Option<Block>, other: &Option<Block>| {
+            one.as_ref().map(|block| block.header.hash) == other.as_ref().map(|block| block.header.hash)
+        };
+        self.agreed("eth_getBlockByNumber", (self.settled(which).await?, false), same).await
     }
 
     /// The chain's own time: the newest block's, in Unix seconds.
@@ -100,7 +110,14 @@ impl Rpc {
 
     /// A transaction's receipt, once it is in a block.
     pub async fn receipt(&self, transaction: B256) -> Result<Option<TransactionReceipt>, ChainError> {
-        self.request("eth_getTransactionReceipt", (transaction,)).await
+        let says = |receipt: &TransactionReceipt| {
+            let logs = receipt.logs().iter().map(|log| (log.inner.clone(), log.log_index)).collect::<Vec<_>>();
+            (receipt.block_hash, receipt.status(), logs)
+        };
+        let same = |one: &Option<TransactionReceipt>, other: &Option<TransactionReceipt>| {
+            one.as_ref().map(says) == other.as_ref().map(says)
+        };
+        self.agreed("eth_getTransactionReceipt", (transaction,), same).await
     }
 
     /// A contract's code; empty where there is none.
@@ -110,18 +127,19 @@ impl Rpc {
 
     /// A contract's code as of a block.
     pub async fn code_at(&self, at: Address, block: BlockNumberOrTag) -> Result<Bytes, ChainError> {
-        self.request("eth_getCode", (at, block)).await
+        self.agreed("eth_getCode", (at, self.settled(block).await?), Bytes::eq).await
     }
 
     /// An account's native currency, in wei.
     pub async fn balance(&self, of: Address) -> Result<U256, ChainError> {
-        self.request("eth_getBalance", (of, BlockNumberOrTag::Latest)).await
+        let at = self.settled(BlockNumberOrTag::Latest).await?;
+        self.agreed("eth_getBalance", (of, at), U256::eq).await
     }
 
     /// How many transactions of an account are in blocks ([`BlockNumberOrTag::Latest`]), or in blocks and waiting
     /// ([`BlockNumberOrTag::Pending`]).
     pub async fn nonce(&self, of: Address, at: BlockNumberOrTag) -> Result<u64, ChainError> {
-        self.request::<_, U64>("eth_getTransactionCount", (of, at)).await.map(|count| count.to())
+        self.reached::<_, U64>("eth_getTransactionCount", (of, at)).await.map(|count| count.to())
     }
 
     /// Asks a contract as of the newest block.
@@ -139,14 +157,16 @@ impl Rpc {
     ) -> Result<C::Return, ChainError> {
         let mut request = TransactionRequest::default().to(contract).input(call.abi_encode().into());
         request.from = from;
-        let answer: Bytes =
-            self.request("eth_call", (request, at)).await.map_err(|error| reverted(error, C::SIGNATURE))?;
+        let answer = self.agreed("eth_call", (request, self.settled(at).await?), Bytes::eq).await;
+        let answer = answer.map_err(|error| reverted(error, C::SIGNATURE))?;
         C::abi_decode_returns(&answer).map_err(|error| ChainError::unreadable(C::SIGNATURE, error))
     }
 
     /// How much gas a transaction would take in the next block, after what waits for it already.
     pub async fn estimate(&self, what: &str, request: &TransactionRequest) -> Result<u64, ChainError> {
-        let answer = self.request::<_, U64>("eth_estimateGas", (request, BlockNumberOrTag::Pending)).await;
+        // Estimates differ from node to node; that the call goes through does not.
+        let same = |_: &U64, _: &U64| true;
+        let answer = self.agreed("eth_estimateGas", (request, BlockNumberOrTag::Pending), same).await;
         answer.map(|gas| gas.to()).map_err(|error| reverted(error, what))
     }
 
@@ -162,16 +182,37 @@ impl Rpc {
 
     /// Events. The filter should be bounded in blocks: public endpoints refuse others.
     pub async fn logs(&self, filter: &Filter) -> Result<Vec<Log>, ChainError> {
-        self.request("eth_getLogs", (filter,)).await
+        let says = |logs: &Vec<Log>| {
+            logs.iter().map(|log| (log.inner.clone(), log.block_hash, log.log_index)).collect::<Vec<_>>()
+        };
+        let same = |one: &Vec<Log>, other: &Vec<Log>| says(one) == says(other);
+        self.agreed("eth_getLogs", (filter,), same).await
     }
 
     /// Hands a signed transaction to the chain. A chain takes it only once, so that it may be sent again.
     pub async fn send_raw(&self, raw: &Bytes) -> Result<B256, ChainError> {
         self.request("eth_sendRawTransaction", (raw,)).await
     }
+
+    /// The same, to every endpoint: one that says it took a transaction may have lost it.
+    pub async fn send_raw_everywhere(&self, raw: &Bytes) {
+        for error in
+            self.request_each::<_, B256>("eth_sendRawTransaction", (raw,)).await.into_iter().filter_map(Result::err)
+        {
+            tracing::debug!(%error, "not taken");
+        }
+    }
+
+    /// Where endpoints are compared, the newest block is one that more than half of them have.
+    async fn settled(&self, which: BlockNumberOrTag) -> Result<BlockNumberOrTag, ChainError> {
+        match which {
+            BlockNumberOrTag::Latest if self.outvotes() => Ok(BlockNumberOrTag::Number(self.head().await?)),
+            other => Ok(other),
+        }
+    }
 }
 
-async fn ask<P: RpcSend, R: RpcRecv>(client: &RpcClient, method: &'static str, params: P) -> Result<R, ChainError> {
+async fn ask<P: RpcSend, R: RpcRecv>(client: RpcClient, method: &'static str, params: P) -> Result<R, ChainError> {
     client.request(Cow::Borrowed(method), params).await.map_err(|error| told(method, error))
 }
 

@@ -50,6 +50,16 @@ impl Default for Patience {
     }
 }
 
+/// The longest that one endpoint is waited for where several are asked at once.
+const ONCE: Duration = Duration::from_secs(2);
+
+impl Patience {
+    /// For an endpoint of which a failure is an answer, too: it is asked once.
+    pub(super) fn once(self) -> Self {
+        Self { answer: self.answer.min(ONCE), request: self.pause, ..self }
+    }
+}
+
 /// The longest rest. A wrong chain id does not get better by waiting, and is asked for again only this often.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
@@ -292,4 +302,4 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::rpc) mod tests;

@@ -170,9 +170,11 @@ impl Queue {
     /// one endpoint and not by the next. Only a receipt tells.
     async fn hand_over(&mut self, nonce: u64) {
         let Some(flight) = self.flights.get_mut(&nonce) else { return };
-        flight.sent = Some(Instant::now());
+        let again = flight.sent.replace(Instant::now()).is_some();
         let Some(form) = flight.entry.forms.last() else { return };
-        if let Err(error) = self.rpc.send_raw(&form.raw).await {
+        if again {
+            self.rpc.send_raw_everywhere(&form.raw).await;
+        } else if let Err(error) = self.rpc.send_raw(&form.raw).await {
             tracing::debug!(nonce, hash = %form.hash, %error, "not taken; it will be sent again");
         }
     }

@@ -7,7 +7,7 @@ use crate::rpc::Rpc;
 
 /// What a fake endpoint does when it is asked anything but its chain id.
 #[derive(Clone, Debug)]
-enum Does {
+pub(in crate::rpc) enum Does {
     Answer(Value),
     Break,
     Refuse(i64, &'static str),
@@ -15,7 +15,7 @@ enum Does {
 }
 
 #[derive(Clone)]
-struct Fake {
+pub(in crate::rpc) struct Fake {
     chain_id: u64,
     script: Arc<Mutex<VecDeque<Does>>>,
     asked: Arc<Mutex<u32>>,
@@ -23,7 +23,7 @@ struct Fake {
 
 impl Fake {
     /// Does these things, then the last of them for ever.
-    fn new(chain_id: u64, script: impl IntoIterator<Item = Does>) -> Self {
+    pub(in crate::rpc) fn new(chain_id: u64, script: impl IntoIterator<Item = Does>) -> Self {
         Self { chain_id, script: Arc::new(Mutex::new(script.into_iter().collect())), asked: Arc::default() }
     }
 
@@ -65,7 +65,7 @@ impl Service<RequestPacket> for Fake {
     }
 }
 
-fn over(fakes: &[&Fake]) -> Rpc {
+pub(in crate::rpc) fn over(fakes: &[&Fake]) -> Rpc {
     let named = fakes.iter().enumerate();
     let transports = named.map(|(index, fake)| (format!("rpc{index}"), BoxTransport::new((*fake).clone()))).collect();
     Rpc::over(1, transports, Patience::default()).unwrap()
