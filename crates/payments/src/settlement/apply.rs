@@ -231,7 +231,7 @@ impl Turn<'_> {
                 self.end(session, EndReason::Idle);
             }
         }
-        let waited = self.now_ms.saturating_sub(session.granted.at_ms);
+        let waited = self.now_ms.saturating_sub(session.trusted_ms);
         if !session.is_open() && session.halted.is_none() && waited >= self.policy.optimistic_ms {
             let fault = session.unpaid("it was in no block in time");
             self.halt(session, fault);

@@ -20,6 +20,10 @@ impl Turn<'_> {
         }
         session.seen.time_s = session.seen.time_s.max(view.head.time_s);
         let unknown = session.step.is_some_and(|step| step.unknown);
+        if session.is_open() && view.newest.is_none() {
+            // Its opening was undone, and is sent again: that takes as long as the first time.
+            session.trusted_ms = self.now_ms;
+        }
         if view.newest.is_none() && look.voucher.is_none() {
             // Without the voucher nothing follows from there being no session.
             session.seen.ever = false;

@@ -25,6 +25,10 @@ impl State {
             };
             session.entries = session.entries.max(entry.ordinal.saturating_add(1));
             session.recall(fact);
+            if session.opened {
+                // It was open for good; the chain has to say only whether it still is.
+                session.trusted_ms = now_ms;
+            }
         }
         Ok(state)
     }

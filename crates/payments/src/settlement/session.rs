@@ -34,6 +34,8 @@ pub struct Session {
     pub(super) looking: bool,
     pub(super) look_at_ms: u64,
     pub(super) active_ms: u64,
+    /// Since when it is served on trust, if the chain does not have it.
+    pub(super) trusted_ms: u64,
     pub(super) conclusion: Option<Conclusion>,
 }
 
@@ -74,6 +76,7 @@ impl Session {
     pub(super) fn new(granted: Granted) -> Self {
         Self {
             active_ms: granted.at_ms,
+            trusted_ms: granted.at_ms,
             recorded_at_ms: granted.at_ms,
             granted,
             entries: 0,
