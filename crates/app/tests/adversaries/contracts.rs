@@ -1,0 +1,97 @@
+//! What people say to contracts without asking an orchestrator.
+
+use alloy_sol_types::sol;
+
+sol! {
+    #[derive(Debug)]
+    struct Place {
+        uint16 start;
+        uint16 end;
+        address holder;
+        bool bond;
+    }
+
+    #[derive(Debug)]
+    struct Terms {
+        bytes32 model;
+        Place[] places;
+        uint96 unitRate;
+        uint16 feeBps;
+        uint16 royaltyBps;
+        address owner;
+        uint64 stake;
+        address arbiter;
+        address meter;
+        uint32 exitDelay;
+        uint64 deadline;
+        bytes32 salt;
+    }
+
+    #[derive(Debug)]
+    struct Quote {
+        bytes32 coalition;
+        uint64 amount;
+        uint32 lifetime;
+        uint64 expires;
+        address payer;
+        bytes32 salt;
+    }
+
+    #[derive(Debug)]
+    struct Authorization {
+        address from;
+        uint256 validAfter;
+        uint256 validBefore;
+        bytes32 nonce;
+    }
+
+    struct Offer {
+        address pool;
+        int96 rate;
+        address meter;
+        uint64 deadline;
+        bool open;
+    }
+
+    contract Coalition {
+        function offer(bytes32 id) external view returns (Offer memory);
+        function termsId(Terms calldata terms) external view returns (bytes32);
+        function propose(Terms calldata terms) external returns (bytes32 id);
+        function sign(bytes32 id, uint16 place) external;
+        function activate(bytes32 id) external;
+        function resign(bytes32 id) external;
+    }
+
+    contract Escrow {
+        function open(Quote calldata quote, Authorization calldata voucher, bytes calldata signature, bool start) external returns (address opened);
+    }
+
+    /// A session's account, as its payer and strangers use it.
+    contract Session {
+        function close() external;
+        function sweep() external;
+        function pool() external view returns (address);
+        function endsAt() external view returns (uint40);
+    }
+
+    contract Usdc {
+        function approve(address spender, uint256 amount) external returns (bool);
+        function transfer(address to, uint256 amount) external returns (bool);
+        function balanceOf(address account) external view returns (uint256);
+        function transferWithAuthorization(address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes calldata signature) external;
+        function cancelAuthorization(address authorizer, bytes32 nonce, uint8 v, bytes32 r, bytes32 s) external;
+    }
+
+    contract Pool {
+        function claimAll(address member) external returns (bool);
+        function getUnits(address member) external view returns (uint128);
+        function getTotalUnits() external view returns (uint128);
+        function getTotalFlowRate() external view returns (int96);
+        function getTotalAmountReceivedByMember(address member) external view returns (uint256);
+        function getClaimableNow(address member) external view returns (int256 claimable, uint256 timestamp);
+    }
+
+    contract Distribution {
+        function getFlow(address token, address from, address pool) external view returns (uint256 lastUpdated, int96 rate, uint256 buffer);
+    }
+}
