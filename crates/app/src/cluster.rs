@@ -7,6 +7,8 @@ use computepool_api::KeyDigest;
 use computepool_core::ports::{NetworkStatus, ShardPhase};
 use computepool_core::{Fault, FaultCode, LayerRange};
 
+use serde::{Deserialize, Serialize};
+
 use crate::devnet::DevnetAddress;
 use crate::node::NodeAddress;
 use crate::orchestrator::OrchestratorAddress;
@@ -37,6 +39,18 @@ pub struct ClusterSettings {
     pub paid: bool,
     /// Where logs go.
     pub logs: PathBuf,
+}
+
+/// How a running cluster is used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClusterAddress {
+    /// The orchestrator, and the endpoint.
+    #[serde(flatten)]
+    pub orchestrator: OrchestratorAddress,
+    /// The key that asks for nothing.
+    pub key: Option<String>,
+    /// The chain that strangers pay on.
+    pub devnet: Option<DevnetAddress>,
 }
 
 /// How long the shards may take to load.
@@ -121,7 +135,7 @@ impl Nodes {
 }
 
 async fn start_devnet(settings: &ClusterSettings) -> Result<(Supervised, DevnetAddress), Fault> {
-    let mut arguments = to_strings(&["devnet", "--supervised", "--port", "0", "--folder"]);
+    let mut arguments = to_strings(&["devnet", "--supervised", "--port", "0", "--block-time", "1", "--folder"]);
     arguments.push(settings.logs.join("devnet").display().to_string());
     arguments.extend(["--operators".to_owned(), settings.shards.to_string()]);
     Supervised::start("devnet", &settings.program, &arguments, &log_path(&settings.logs, "devnet")).await
@@ -133,6 +147,11 @@ fn purse(devnet: &DevnetAddress, wallet: &str) -> Vec<String> {
         [("--wallets", &devnet.wallets), ("--passphrase-file", &devnet.passphrase_file), ("--chain", &devnet.chain)];
     let paths = paths.into_iter().flat_map(|(name, path)| [name.to_owned(), path.display().to_string()]);
     ["--wallet".to_owned(), wallet.to_owned()].into_iter().chain(paths).collect()
+}
+
+/// A key that nobody else has.
+fn own_key() -> String {
+    format!("cpk_{}", hex::encode(rand::random::<[u8; 24]>()))
 }
 
 fn to_strings(arguments: &[&str]) -> Vec<String> {
@@ -154,7 +173,9 @@ impl Cluster {
         arguments.extend(["--shards".to_owned(), settings.shards.to_string()]);
         arguments.extend(["--kv-mb".to_owned(), (settings.kv_bytes >> 20).to_string()]);
         arguments.extend(["--context".to_owned(), settings.max_context.to_string()]);
-        if let Some(key) = &settings.key {
+        // Where strangers pay, the owner has a key.
+        let key = settings.key.clone().or_else(|| settings.paid.then(own_key));
+        if let Some(key) = &key {
             arguments.extend(["--key-sha256".to_owned(), KeyDigest::of(key).to_string()]);
         }
         let devnet = if settings.paid { Some(start_devnet(settings).await?) } else { None };
@@ -167,7 +188,7 @@ impl Cluster {
         let (orchestrator, address): (_, OrchestratorAddress) =
             Supervised::start("orchestrator", &settings.program, &arguments, &log).await?;
         let nodes = Nodes::start_paid(settings, &address.addresses, devnet.as_ref().map(|(_, it)| it)).await?;
-        Ok(Self { devnet, orchestrator, address, key: settings.key.clone(), nodes })
+        Ok(Self { devnet, orchestrator, address, key, nodes })
     }
 
     /// Base address of the HTTP face.
@@ -175,9 +196,19 @@ impl Cluster {
         self.address.api.as_deref().unwrap_or_default()
     }
 
+    /// The key that asks for nothing: the one that was given, or where strangers pay, the owner's own.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// The orchestrator's addresses.
     pub fn address(&self) -> &OrchestratorAddress {
         &self.address
+    }
+
+    /// Everything that another program has to know of it.
+    pub fn whole_address(&self) -> ClusterAddress {
+        ClusterAddress { orchestrator: self.address.clone(), key: self.key.clone(), devnet: self.devnet().cloned() }
     }
 
     /// The chain that it is paid on.
@@ -219,7 +250,7 @@ impl Cluster {
                     last = status.clone();
                 }
                 let ready = status.nodes.iter().filter(|node| node.phase == ShardPhase::Ready).count();
-                if ready == self.nodes.0.len() {
+                if ready == self.nodes.0.len() && (self.devnet.is_none() || self.is_sold(&client, &status).await) {
                     return Ok(status);
                 }
             }
@@ -237,6 +268,14 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether a stranger is told a price.
+    async fn is_sold(&self, client: &reqwest::Client, status: &NetworkStatus) -> bool {
+        let Some(pool) = status.pools.first() else { return false };
+        let body = serde_json::json!({ "model": pool.model, "messages": [{ "role": "user", "content": "?" }] });
+        let answer = client.post(format!("{}/chat/completions", self.api())).json(&body).send().await;
+        answer.is_ok_and(|answer| answer.status() == reqwest::StatusCode::PAYMENT_REQUIRED)
     }
 
     /// Lets everything finish and leave; `false` if a process had to be ended.

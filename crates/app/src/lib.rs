@@ -14,6 +14,7 @@ pub mod logging;
 pub mod models;
 pub mod money;
 pub mod node;
+pub mod onlooker;
 pub mod orchestrator;
 pub mod paths;
 pub mod paying;

@@ -3,9 +3,11 @@
 //! A coalition's id is the EIP-712 hash of its terms, so that whoever signs for a place in it by its id has signed the
 //! terms. Nobody needs gas but the one who brings the signatures in ([`Founding`]).
 
+use alloy::eips::BlockNumberOrTag;
 use alloy::primitives::aliases::U96;
 use alloy::primitives::{Address, B256, Bytes, U256};
-use alloy::sol_types::{Eip712Domain, SolStruct};
+use alloy::rpc::types::Filter;
+use alloy::sol_types::{Eip712Domain, SolEvent, SolStruct};
 use computepool_core::coalition::{CoalitionTerms, FoundedPlace};
 use computepool_core::money::{Account, Amount, Asset, ChainId};
 use computepool_core::ports::{CoalitionId, Purpose, TokenDomain};
@@ -20,6 +22,9 @@ use crate::sender::{Intent, Sender, Until};
 
 /// The EIP-712 domain of the coalitions' contract.
 const DOMAIN: (&str, &str) = ("ComputePool Coalition", "1");
+/// How many blocks are searched at a time, and how many times: public endpoints refuse larger ranges.
+const WINDOW: u64 = 5_000;
+const WINDOWS: u64 = 400;
 /// `Coalition.Stage`.
 const STAGE_NONE: u8 = 0;
 const STAGE_PROPOSED: u8 = 1;
@@ -108,9 +113,9 @@ fn domain_fields() -> Vec<Value> {
 
 /// What the pool of a coalition has paid, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paid {
-    /// For which place; none for the protocol and the model's owner.
-    pub layers: Option<LayerRange>,
+pub struct Share {
+    /// For which places it is paid now; none for the protocol and the model's owner, and for those who gave theirs up.
+    pub layers: Vec<LayerRange>,
     /// Whose it is.
     pub operator: Account,
     /// Where it goes: to the operator itself, or to its bond account.
@@ -119,6 +124,8 @@ pub struct Paid {
     pub received: Amount,
     /// What arrives there a second now.
     pub flowing: Amount,
+    /// Whether it is an operator's, and not the protocol's or the owner's.
+    pub operators: bool,
 }
 
 /// The coalitions of a deployment, as anybody may read them.
@@ -140,47 +147,81 @@ impl Coalitions {
         self.rpc.call(self.contract, &Coalition::mayHoldCall { id: id.0, place, operator }).await
     }
 
-    /// What the pool has paid so far: one line for each place, entry first, then the protocol and the owner where they have
-    /// a share. An operator with several places has one line for each, with all that it got in every one of them.
-    pub async fn paid(&self, id: CoalitionId) -> Result<Vec<Paid>, ChainError> {
+    /// What the pool has paid so far: one line for everybody who holds a place or ever did, entry first, then for the
+    /// protocol and the owner where they have a share.
+    pub async fn shares(&self, id: CoalitionId) -> Result<Vec<Share>, ChainError> {
         let (rpc, contract) = (&self.rpc, self.contract);
         let pool = rpc.call(contract, &Coalition::offerCall { id: id.0 }).await?.pool;
-        let mut paid = Vec::new();
+        let mut held: Vec<(Address, Vec<LayerRange>)> = Vec::new();
         for place in rpc.call(contract, &Coalition::placesCall { id: id.0 }).await? {
             let bad = |fault: Fault| ChainError::unreadable("a coalition's places", fault);
             let layers = LayerRange::new(place.start.into(), place.end.into()).map_err(bad)?;
-            if place.holder.is_zero() {
-                continue;
+            match held.iter_mut().find(|(holder, _)| *holder == place.holder) {
+                Some((_, places)) => places.push(layers),
+                None => held.push((place.holder, vec![layers])),
             }
-            let payee = rpc.call(contract, &Coalition::payeeCall { id: id.0, operator: place.holder }).await?;
-            paid.push(self.line(pool, Some(layers), place.holder, payee).await?);
         }
-        let shares = rpc.call(contract, &Coalition::sharesCall { id: id.0 }).await?;
-        for (bps, account) in [(shares.feeBps, shares.feeReceiver), (shares.royaltyBps, shares.owner)] {
+        for account in self.earlier_holders(id).await? {
+            if held.iter().all(|(holder, _)| *holder != account) {
+                held.push((account, Vec::new()));
+            }
+        }
+        let mut shares = Vec::new();
+        for (operator, layers) in held.into_iter().filter(|(holder, _)| !holder.is_zero()) {
+            let payee = rpc.call(contract, &Coalition::payeeCall { id: id.0, operator }).await?;
+            shares.push(self.share(pool, layers, operator, payee, true).await?);
+        }
+        let cut = rpc.call(contract, &Coalition::sharesCall { id: id.0 }).await?;
+        for (bps, account) in [(cut.feeBps, cut.feeReceiver), (cut.royaltyBps, cut.owner)] {
             if bps > 0 {
-                paid.push(self.line(pool, None, account, account).await?);
+                shares.push(self.share(pool, Vec::new(), account, account, false).await?);
             }
         }
-        Ok(paid)
+        Ok(shares)
     }
 
-    async fn line(
+    async fn share(
         &self,
         pool: Address,
-        layers: Option<LayerRange>,
+        layers: Vec<LayerRange>,
         operator: Address,
         payee: Address,
-    ) -> Result<Paid, ChainError> {
+        operators: bool,
+    ) -> Result<Share, ChainError> {
         let received = SuperfluidPool::getTotalAmountReceivedByMemberCall { memberAddr: payee };
         let flowing = SuperfluidPool::getMemberFlowRateCall { memberAddr: payee };
         let flowing = self.rpc.call(pool, &flowing).await?;
-        Ok(Paid {
+        Ok(Share {
             layers,
             operator: Account(operator),
             payee: Account(payee),
             received: Amount::new(self.rpc.call(pool, &received).await?, Asset::Usdcx),
             flowing: Amount::new(crate::sessions::positive(flowing), Asset::Usdcx),
+            operators,
         })
+    }
+
+    /// Who gave a place up or was given one, since the coalition was proposed.
+    async fn earlier_holders(&self, id: CoalitionId) -> Result<Vec<Address>, ChainError> {
+        let mut holders = Vec::new();
+        let mut to = self.rpc.head().await?;
+        for _ in 0..WINDOWS {
+            let from = to.saturating_sub(WINDOW - 1);
+            let filter = Filter::new().address(self.contract).from_block(from).to_block(to);
+            let filter = filter.event_signature(Coalition::Reassigned::SIGNATURE_HASH).topic1(id.0);
+            for log in self.rpc.logs(&filter).await? {
+                let moved = Coalition::Reassigned::decode_log(&log.inner)
+                    .map_err(|error| ChainError::unreadable("Reassigned", error))?;
+                holders.extend([moved.from, moved.to]);
+            }
+            let before = Coalition::stageCall { id: id.0 };
+            let at = BlockNumberOrTag::Number(from);
+            if from == 0 || self.rpc.call_at(self.contract, &before, None, at).await? == STAGE_NONE {
+                break;
+            }
+            to = from - 1;
+        }
+        Ok(holders)
     }
 
     async fn stage(&self, id: CoalitionId) -> Result<u8, ChainError> {

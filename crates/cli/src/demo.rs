@@ -1,13 +1,17 @@
 //! `computepool demo` and `computepool up`: a whole network on this machine.
 
+mod paid;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use computepool_app::cluster::{Cluster, ClusterSettings};
+use computepool_app::onlooker::Settlement;
 use computepool_app::supervised::{announce, asked_to_end, told_to_leave};
+use computepool_core::money::U256;
 use computepool_core::ports::{NetworkStatus, ShardPhase};
-use computepool_core::{Fault, FaultCode, SignedReceipt};
+use computepool_core::{Amount, Asset, Fault, FaultCode, SignedReceipt};
 use serde_json::{Value, json};
 
 use crate::arguments::{ClusterArguments, DemoArguments, UpArguments};
@@ -56,6 +60,11 @@ fn stage(started: Instant, text: &str) {
 async fn started(settings: &ClusterSettings, began: Instant) -> Result<(Cluster, NetworkStatus), Fault> {
     stage(began, &format!("starting an orchestrator and {} nodes, each a process of its own", settings.shards));
     let mut cluster = Cluster::start(settings).await?;
+    if let Some(devnet) = cluster.devnet() {
+        let how = if devnet.loaded { "loaded from its snapshot" } else { "deployed from an empty chain" };
+        let took = devnet.took_ms as f64 / 1e3;
+        stage(began, &format!("a chain of its own: Superfluid, USDC and our contracts, {how} in {took:.1} s"));
+    }
     let mut told = Vec::new();
     let status = cluster
         .ready(|status| {
@@ -84,26 +93,62 @@ fn short(node: &computepool_core::NodeId) -> String {
     format!("…{}", &text[text.len().saturating_sub(6)..])
 }
 
-/// Asks one question of a fresh cluster and shows what each shard did.
+/// Asks one question of a fresh cluster and shows what each shard did, and what it was paid for it.
 pub(crate) async fn demo(arguments: DemoArguments) -> Result<bool, Fault> {
     let began = Instant::now();
     let settings = arguments.cluster.settings("127.0.0.1:0")?;
     let (cluster, status) = started(&settings, began).await?;
-    let asked = ask(&cluster, &arguments, &status).await;
+    let asked = match cluster.devnet() {
+        Some(devnet) => paid::ask(&cluster, devnet, &arguments, &status, began).await,
+        None => ask(&Endpoint::new(cluster.api(), None), &arguments, &status, &mut |text| show(text)).await,
+    };
     stage(began, "draining");
     let left = cluster.leave().await;
     stage(began, if left { "every process has left" } else { "a process had to be ended" });
+    let asked = asked?;
     std::fs::remove_dir_all(&settings.logs).ok();
-    let (tokens, rate) = asked?;
-    println!("shards={} tokens={tokens} tokens_per_second={rate:.1}", settings.shards);
+    println!("{}", asked.figures(settings.shards));
     Ok(left)
 }
 
-async fn ask(cluster: &Cluster, arguments: &DemoArguments, status: &NetworkStatus) -> Result<(u64, f64), Fault> {
-    let endpoint = Endpoint::new(cluster.api(), None);
-    let models = endpoint.get("/models").await?;
-    let model = models["data"][0]["id"].as_str().unwrap_or_default().to_owned();
-    println!("\n> {}\n", arguments.ask);
+/// What came of a demonstration.
+struct Shown {
+    tokens: u64,
+    rate: f64,
+    settlement: Option<Settlement>,
+}
+
+impl Shown {
+    fn figures(&self, shards: usize) -> String {
+        let Self { tokens, rate, settlement } = self;
+        let mut figures = format!("shards={shards} tokens={tokens} tokens_per_second={rate:.1}");
+        if let Some(settlement) = settlement {
+            let operators = settlement.shares.iter().filter(|(share, _)| share.operators);
+            let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
+                Amount::sum(Asset::Usdcx, amounts).map_or(U256::ZERO, |sum| sum.units)
+            };
+            let operators = sum(&mut operators.map(|(_, amount)| *amount));
+            let fee =
+                sum(&mut settlement.shares.iter().filter(|(share, _)| !share.operators).map(|(_, amount)| *amount));
+            let (paid_in, refund) = (settlement.paid_in.units, settlement.refund.units);
+            figures.push_str(&format!(" paid_in={paid_in} operators={operators} fee={fee} refund={refund}"));
+        }
+        figures
+    }
+}
+
+fn show(text: &str) {
+    print!("{text}");
+    std::io::stdout().flush().ok();
+}
+
+async fn ask(
+    endpoint: &Endpoint,
+    arguments: &DemoArguments,
+    status: &NetworkStatus,
+    show: &mut dyn FnMut(&str),
+) -> Result<Shown, Fault> {
+    let model = status.pools.first().map(|pool| pool.model.to_string()).unwrap_or_default();
     let body = json!({
         "model": model,
         "messages": [{"role": "user", "content": arguments.ask}],
@@ -111,14 +156,14 @@ async fn ask(cluster: &Cluster, arguments: &DemoArguments, status: &NetworkStatu
         "temperature": 0,
         "include_receipts": true,
     });
+    println!("\n> {}\n", arguments.ask);
     let sent = Instant::now();
     let (mut first, mut usage, mut receipts, mut finish) = (None, Value::Null, Vec::new(), String::new());
     endpoint
         .chat(&body, |piece| match piece {
             Piece::Text(text) => {
                 first.get_or_insert_with(|| sent.elapsed());
-                print!("{text}");
-                std::io::stdout().flush().ok();
+                show(&text);
             }
             Piece::Finish(reason) => finish = reason,
             Piece::Usage(value, shards) => {
@@ -143,7 +188,7 @@ async fn ask(cluster: &Cluster, arguments: &DemoArguments, status: &NetworkStatu
             format!("{tokens} tokens were answered and {} of {} shards reported", receipts.len(), status.nodes.len()),
         ));
     }
-    Ok((tokens, rate))
+    Ok(Shown { tokens, rate, settlement: None })
 }
 
 /// What each shard did, by its signed receipt.
@@ -180,7 +225,7 @@ pub(crate) async fn up(arguments: UpArguments) -> Result<bool, Fault> {
     let mut cluster = if arguments.supervised {
         let mut cluster = Cluster::start(&settings).await?;
         cluster.ready(|_| {}).await?;
-        announce(cluster.address())?;
+        announce(&cluster.whole_address())?;
         cluster
     } else {
         let (cluster, _) = started(&settings, began).await?;
@@ -216,13 +261,24 @@ pub(crate) async fn up(arguments: UpArguments) -> Result<bool, Fault> {
 /// Says how the cluster is talked to.
 async fn invite(cluster: &Cluster, settings: &ClusterSettings) -> Result<(), Fault> {
     let api = cluster.api();
-    let models = Endpoint::new(api, settings.key.clone()).get("/models").await?;
+    let models = Endpoint::new(api, cluster.key().map(str::to_owned)).get("/models").await?;
     let model = models["data"][0]["id"].as_str().unwrap_or_default();
-    // A key is not repeated where a screen may be seen or a log kept.
-    let (header, key) = match &settings.key {
-        Some(_) => (" -H \"Authorization: Bearer $COMPUTEPOOL_API_KEY\"", "your key"),
-        None => ("", "none"),
+    // A key that was given is not repeated where a screen may be seen or a log kept.
+    let (header, key) = match (&settings.key, cluster.key()) {
+        (Some(_), _) => (" -H \"Authorization: Bearer $COMPUTEPOOL_API_KEY\"".to_owned(), "your key".to_owned()),
+        (None, Some(own)) => (format!(" -H 'Authorization: Bearer {own}'"), own.to_owned()),
+        (None, None) => (String::new(), "none".to_owned()),
     };
+    if let Some(devnet) = cluster.devnet() {
+        println!(
+            "\nStrangers pay by the second, with any x402 client; your own key below asks for nothing.\nChain: {} ({}); a wallet with play money pays: computepool chat --endpoint {api} --wallet user --wallets {} --passphrase-file {} --chain {}",
+            devnet.endpoint,
+            devnet.chain.display(),
+            devnet.wallets.display(),
+            devnet.passphrase_file.display(),
+            devnet.chain.display(),
+        );
+    }
     println!(
         r#"
 Endpoint: {api}
