@@ -179,6 +179,7 @@ mod tests {
             slowness: 1000,
             generations: 0,
             fetching: None,
+            operator: None,
         };
         let line = |name: &str, value: u64| format!("computepool_{name}{{node=\"{}\"}} {value}\n", node.node);
         let network = NetworkStatus { nodes: vec![node.clone()], ..NetworkStatus::default() };

@@ -209,6 +209,7 @@ mod tests {
             links: Vec::new(),
             layers: None,
             price_per_hour: 0,
+            operator: None,
             upload_limit: None,
         }
     }

@@ -104,6 +104,7 @@ impl Fleet {
             links: it.links.clone(),
             layers: None,
             price_per_hour: 0,
+            operator: None,
             upload_limit: None,
         };
         Sealed::seal(&advert, &Checksum(it.id.clone())).expect("an advert")
@@ -127,7 +128,6 @@ impl Fleet {
                 speed: claim.map_or_else(|| Speed::assumed(&settings.summary), Speed::measured),
                 slowness: it.truth,
                 upload_limit: None,
-                operator: None,
             }
         };
         (machines.iter().map(real).collect(), paths)
