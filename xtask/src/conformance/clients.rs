@@ -13,33 +13,44 @@ const KEY: &str = "conformance-key";
 /// A second key, which may ask five times a minute, and what the endpoint knows of it.
 const LIMITED_KEY: &str = "limited-key";
 const LIMITED: &str = "f33b2500796d61f96eeef0f5331ddc40c17e434aff139f4d9e00bfe75170d87a:5";
-const MODEL: &str = "smollm2-135m-instruct";
+pub(super) const MODEL: &str = "smollm2-135m-instruct";
 const OPENAI_JS: &str = "7.55.0";
 
 /// A network on this machine, up for as long as this lives.
-struct Network {
+pub(super) struct Network {
     process: Child,
-    api: String,
+    /// What it says of itself when it is up: a line of JSON.
+    line: String,
 }
 
 impl Network {
-    fn start() -> Result<Self, Failure> {
+    /// `computepool up` with the sample model and these further arguments.
+    pub(super) fn start(change: impl FnOnce(&mut Command)) -> Result<Self, Failure> {
         let mut command = Command::new(target_dir().join("debug/computepool"));
-        command.args(["up", "--unpaid", "--supervised", "--api", "127.0.0.1:0", "--key-sha256", LIMITED]);
+        command.args(["up", "--supervised", "--api", "127.0.0.1:0"]);
         // Long enough for every check, short enough for a model that does not come to an end.
         command.args(["--context", "2304"]);
         command.arg("--model").arg(format!("{MODEL}={}", sample_model()?.display()));
-        // The key by which `up` itself sees whether all is ready.
-        command.env("COMPUTEPOOL_API_KEY", KEY).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let process = command.spawn();
-        let process = process.map_err(|error| Failure::new(format!("the network could not be started: {error}")))?;
-        let mut network = Self { api: String::new(), process };
-        network.api = said(&mut network.process, "api")?;
+        change(&mut command);
+        let cannot = |error| Failure::new(format!("the network could not be started: {error}"));
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
+        let output = process.stdout.take();
+        let mut network = Self { process, line: String::new() };
+        if let Some(output) = output {
+            BufReader::new(output).read_line(&mut network.line).map_err(cannot)?;
+        }
         Ok(network)
     }
 
+    /// What it says of itself under this key.
+    pub(super) fn said(&self, key: &str) -> Result<String, Failure> {
+        let value = self.line.split_once(&format!("\"{key}\":\"")).and_then(|(_, rest)| rest.split_once('"'));
+        let silent = || Failure::new(format!("the network did not say its {key}: {}", self.line));
+        value.map(|(value, _)| value.to_owned()).ok_or_else(silent)
+    }
+
     /// Lets everything finish; an error where it does not leave by itself.
-    fn leave(mut self) -> Result<(), Failure> {
+    pub(super) fn leave(mut self) -> Result<(), Failure> {
         drop(self.process.stdin.take());
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
@@ -64,9 +75,13 @@ impl Drop for Network {
 pub(crate) fn run() -> Outcome {
     let python = python("comply", &["openai==3.51.0", "llm-comply==0.5.0"], None)?;
     let package = javascript()?;
-    let network = Network::start()?;
+    let network = Network::start(|command| {
+        // The key by which `up` itself sees whether all is ready.
+        command.args(["--unpaid", "--key-sha256", LIMITED]).env("COMPUTEPOOL_API_KEY", KEY);
+    })?;
+    let api = network.said("api")?;
     let with_api = |command: &mut Command, limited: bool| {
-        command.args([&network.api, KEY, MODEL]);
+        command.args([&api, KEY, MODEL]);
         if limited {
             command.arg(LIMITED_KEY);
         }
@@ -99,19 +114,6 @@ pub(crate) fn run() -> Outcome {
     }
     wrong.extend(left.err().map(|failure| failure.message));
     if wrong.is_empty() { Ok(figures) } else { Err(Failure::new(wrong.join("\n")).with(figures)) }
-}
-
-/// What a process says of itself under this key, in a first line of JSON.
-pub(super) fn said(process: &mut Child, key: &str) -> Result<String, Failure> {
-    let mut line = String::new();
-    if let Some(output) = process.stdout.take() {
-        let read = BufReader::new(output).read_line(&mut line);
-        read.map_err(|error| Failure::new(format!("the network said nothing: {error}")))?;
-    }
-    let value = line.split_once(&format!("\"{key}\":\"")).and_then(|(_, rest)| rest.split_once('"'));
-    value
-        .map(|(value, _)| value.to_owned())
-        .ok_or_else(|| Failure::new(format!("the network did not say where it listens: {line}")))
 }
 
 /// `17/18` from a client's closing line, `… 17 of 18 checks passed`.

@@ -2,16 +2,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 
-use super::clients::{checks, said};
+use super::clients::{MODEL, Network, checks};
 use super::environment::{conformance, example, figures_of};
 use crate::outcome::{Failure, Figures, Outcome};
 use crate::process::run as run_command;
-
-/// Who pays in `pay.mjs`: the fifth of anvil's accounts.
-const PAYER: &str = "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65";
 
 /// Both directions, each on a chain of its own.
 pub(crate) fn run() -> Outcome {
@@ -35,23 +32,13 @@ pub(crate) fn run() -> Outcome {
     if wrong.is_empty() { Ok(figures) } else { Err(Failure::new(wrong.join("\n")).with(figures)) }
 }
 
-/// Their client pays an endpoint of ours, whose chain is in memory.
+/// Their client pays a network of three nodes, which serves the sample model for play money.
 fn their_client(folder: &Path) -> Result<(), Failure> {
-    let mut command = Command::new(example("fake_paid")?);
-    let mut endpoint =
-        Endpoint(command.arg(PAYER).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(cannot)?);
-    let api = said(&mut endpoint.0, "api")?;
-    checks(Command::new("node").arg(folder.join("pay.mjs")).args([&api, "fake"])).map(drop)
-}
-
-/// An endpoint that ends with this.
-struct Endpoint(Child);
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+    let network = Network::start(|_| ())?;
+    let (api, chain) = (network.said("api")?, network.said("endpoint")?);
+    let paid = checks(Command::new("node").arg(folder.join("pay.mjs")).args([&api, MODEL, &chain]));
+    let left = network.leave();
+    paid.and(left)
 }
 
 /// The folder of the scripts, with the packages that they use: by the lock file, and nothing of a package is run.
