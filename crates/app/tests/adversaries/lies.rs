@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::{B256, U256, keccak256};
-use computepool_core::GenerationId;
-use computepool_core::ports::{BillPhase, SessionPhase, Toll};
+use computepool_core::ports::BillPhase;
 use serde_json::{Value, json};
 
 use crate::proxy::{Proxy, Says};
@@ -28,15 +27,7 @@ async fn world(proxies: &[&Proxy], honest: usize) -> World {
 async fn a_session_goes_well(world: &World) {
     let before = world.usdc(world.people.payer).await;
     let (session, admission) = world.opened().await;
-    let generation = GenerationId([1; 16]);
-    world.toll.began(admission.session, generation).unwrap();
-    world.reaches(session, SessionPhase::Streaming).await;
-    for _ in 0..5 {
-        world.pass(1).await;
-        world.toll.progressed(generation).unwrap();
-    }
-    world.toll.ended(generation);
-    world.reaches(session, SessionPhase::Paused).await;
+    world.streams(session, admission.session, 5).await;
     let bill = world.closes(&admission).await;
     assert!(bill.served_ms >= 5_000, "{bill:?}");
     let spent = U256::from(2_000_000) - bill.refund.units;

@@ -32,9 +32,8 @@ async fn most(world: &World, on: &SessionOnChain) -> U256 {
 async fn no_more_time_is_paid_than_has_passed() {
     let world = World::new().await;
     let (session, admission) = world.opened().await;
-    world.serves(admission.session, 1, 3).await;
+    world.streams(session, admission.session, 3).await;
     world.pass(20).await;
-    world.reaches(session, SessionPhase::Paused).await;
     does(&world, Intent::Pause { session, served_ms: u64::MAX }).await;
     let on = world.on_chain(session).await.unwrap();
     assert!(on.streamed.units + on.topped_up.units <= most(&world, &on).await, "{on:?}");
@@ -49,15 +48,19 @@ async fn no_more_time_is_paid_than_has_passed() {
 }
 
 #[tokio::test]
-async fn no_more_money_is_paid_than_was_paid_in_and_nothing_goes_elsewhere() {
-    let world = World::new().await;
+async fn no_more_money_is_paid_than_was_paid_in() {
+    let mut world = World::new().await;
     let (session, admission) = world.opened().await;
-    world.pass(3_000).await;
+    world.streams(session, admission.session, 3).await;
+    // Its own payments would close what idles.
+    world.abandon().await;
+    world.pass(600).await;
     let gone = Intent::Close { session, served_ms: u64::MAX };
     does(&world, gone.clone()).await;
     assert_eq!(may_not(&world, gone).await, "WrongState", "it is closed once");
     let on = world.on_chain(session).await.unwrap();
     assert!(on.streamed.units + on.topped_up.units <= U256::from(2_000_000_000_000_000_000_u64), "{on:?}");
+    world.restart().await;
     world.settles(admission.session, BillPhase::Settled).await;
     assert_eq!(world.assert_adds_up().await.len(), 1);
 }

@@ -16,7 +16,10 @@ async fn the_same_request_twice_opens_one_session() {
     let world = World::new().await;
     let payload = world.paid().await;
     let (first, second) = tokio::join!(world.admit(&payload), world.admit(&payload));
-    let (admission, again) = if first.is_ok() { (first.unwrap(), second) } else { (second.unwrap(), first) };
+    let (admission, again) = match (first, second) {
+        (Ok(admission), again) | (again, Ok(admission)) => (admission, again),
+        neither => panic!("{neither:?}"),
+    };
     assert!(USED.contains(&&*reason(again)));
     world.until(admission.session, BillPhase::Streaming).await;
     assert!(USED.contains(&&*reason(world.admit(&payload).await)));

@@ -57,7 +57,7 @@ async fn who_empties_the_account_meanwhile_is_served_no_more_and_pays_when_money
 async fn the_same_money_twice_pays_for_one_session() {
     let world = World::new().await;
     let (pauper, other) = (world.people.pauper, world.people.other);
-    gives(&world, other, pauper, U256::from(3_000_000)).await;
+    gives(&world, other, pauper, U256::from(2_000_000)).await;
     world.hold_blocks().await;
     let mut sessions = Vec::new();
     for _ in 0..2 {

@@ -10,7 +10,7 @@ mod people;
 mod serving;
 mod set_up;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,7 +266,7 @@ async fn toll(
     Payments::start(ports, settings).await.unwrap()
 }
 
-async fn open(path: &PathBuf) -> Arc<Store> {
+async fn open(path: &Path) -> Arc<Store> {
     Store::open(path.to_str().unwrap(), &"house".parse().unwrap()).await.unwrap()
 }
 

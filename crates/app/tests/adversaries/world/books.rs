@@ -102,6 +102,11 @@ impl World {
         entries.iter().map(|entry| Fact::read(entry).unwrap()).collect()
     }
 
+    /// The same of one session.
+    pub(crate) async fn ledger_of(&self, account: Account) -> Vec<Fact> {
+        self.ledger().await.into_iter().filter_map(|(of, fact)| (of == account).then_some(fact)).collect()
+    }
+
     async fn assert_books_agree(&self, sessions: &BTreeMap<Account, SessionOnChain>) {
         let open = self.store.unconcluded().await.unwrap();
         assert!(open.is_empty(), "the ledger has not concluded everything: {open:?}");

@@ -13,7 +13,7 @@ use computepool_payments::x402::{
     decode, encode,
 };
 
-use super::{World, eventually};
+use super::{GLANCES, World, eventually};
 
 /// What everybody asks for.
 pub(crate) fn asked() -> Asked {
@@ -107,7 +107,19 @@ impl World {
         generation
     }
 
-    /// The same, to its end.
+    /// A generation that streams from its beginning to its end.
+    pub(crate) async fn streams(&self, account: Account, session: SessionId, seconds: u64) {
+        let generation = self.generates(session, 0, 0).await;
+        self.reaches(account, SessionPhase::Streaming).await;
+        for _ in 0..seconds {
+            self.pass(1).await;
+            self.toll.progressed(generation).unwrap();
+        }
+        self.toll.ended(generation);
+        self.reaches(account, SessionPhase::Paused).await;
+    }
+
+    /// The same, to its end. Where it is short, nothing may have streamed by then.
     pub(crate) async fn serves(&self, session: SessionId, number: u8, seconds: u64) {
         let generation = self.generates(session, number, seconds).await;
         self.toll.ended(generation);
@@ -115,12 +127,10 @@ impl World {
 
     /// The session that the ledger has for an account.
     pub(crate) async fn authorized(&self, account: Account) -> SessionId {
-        let mut entries = self.ledger().await.into_iter();
-        let found = entries.find_map(|(of, fact)| match fact {
-            Fact::Authorized(granted) if of == account => Some(granted.session),
-            _ => None,
-        });
-        found.unwrap()
+        match self.ledger_of(account).await.as_slice() {
+            [Fact::Authorized(granted), ..] => granted.session,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn bill(&self, session: SessionId) -> Bill {
@@ -140,12 +150,23 @@ impl World {
         fault
     }
 
-    /// Lets much time pass until a session is that far.
+    /// Lets time pass until a session is that far: slowly while it streams, so that the stream does not outlive its money, and
+    /// not at all once its end is written down, so that payments do not forget it.
     pub(crate) async fn settles(&self, session: SessionId, phase: BillPhase) -> Bill {
+        let account = self.bill(session).account;
+        let mut glances = 0_u32;
         eventually(&format!("{phase:?}"), async || {
-            self.pass(2).await;
             let bill = self.bill(session);
-            (bill.phase == phase).then_some(bill)
+            if bill.phase == phase {
+                return Some(bill);
+            }
+            glances += 1;
+            let streams = self.on_chain(account).await.is_some_and(|on| on.phase == SessionPhase::Streaming);
+            let due = !streams || glances.is_multiple_of(GLANCES);
+            if due && self.ledger_of(account).await.iter().all(|fact| !concludes(fact)) {
+                self.pass(2).await;
+            }
+            None
         })
         .await
     }
@@ -181,6 +202,11 @@ impl World {
         let question = crate::contracts::Usdc::balanceOfCall { account: who.0 };
         self.ask(self.devnet.book.usdc, &question).await
     }
+}
+
+/// Whether nothing comes after it.
+fn concludes(fact: &Fact) -> bool {
+    matches!(fact, Fact::Settled(_) | Fact::Rejected { .. })
 }
 
 /// The payload with these parts.
