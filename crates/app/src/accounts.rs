@@ -134,7 +134,7 @@ impl Accounts {
         let step = self.step(to, "have the faucet give 1000 USDC".to_owned(), self.tokens.faucet(to)).await;
         step.map_err(|fault| match fault.code {
             FaultCode::NoCapacity => fault.hint("the network's own faucet gives the coin that gas is paid with"),
-            FaultCode::ChainRefused => faucet_waits(fault),
+            FaultCode::ChainRefused => faucet_waits(to),
             _ => fault,
         })
     }
@@ -144,7 +144,7 @@ impl Accounts {
         let coin = Amount::parse("10", Asset::Native)?;
         self.tokens.devnet_gift(to, coin).await.map_err(|error| {
             let fault = Fault::from(error);
-            if fault.code == FaultCode::ChainRefused { faucet_waits(fault) } else { fault }
+            if fault.code == FaultCode::ChainRefused { faucet_waits(to) } else { fault }
         })
     }
 
@@ -167,8 +167,9 @@ impl Accounts {
     }
 }
 
-fn faucet_waits(fault: Fault) -> Fault {
-    fault.hint("it gives once an hour to the same account: wait")
+fn faucet_waits(to: Account) -> Fault {
+    Fault::new(FaultCode::ChainRefused, format!("the faucet has given to {to} within the hour"))
+        .hint("wait for an hour")
 }
 
 /// Does steps, as one account.

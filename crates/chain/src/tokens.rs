@@ -157,8 +157,6 @@ impl Tokens {
             let what = format!("the devnet's faucet on chain {}", self.chain);
             return Err(ChainError::Setting { what, why: "coin is only free on a devnet".to_owned() });
         }
-        let has = self.rpc.balance(to.0).await?;
-        self.endow(to.0, has.saturating_add(coin.units)).await?;
         // An address of nobody's pays for the call: no queue of transactions is disturbed.
         let nobody = Address::from_word(keccak256("the faucet of the devnet"));
         self.endow(nobody, U256::from(10).pow(U256::from(20))).await?;
@@ -166,6 +164,8 @@ impl Tokens {
         let call = Usdc::faucetCall { to: to.0 };
         let request = TransactionRequest::default().from(nobody).to(self.usdc).input(call.abi_encode().into());
         self.rpc.estimate("the faucet", &request).await?;
+        let has = self.rpc.balance(to.0).await?;
+        self.endow(to.0, has.saturating_add(coin.units)).await?;
         let hash: B256 = self.rpc.request("eth_sendTransaction", (request,)).await?;
         for _ in 0..LOOKS {
             if matches!(standing(&self.rpc, hash, 1).await?, Standing::Final(_)) {

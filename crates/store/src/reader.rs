@@ -19,6 +19,12 @@ impl LedgerReader {
     /// Opens the database that `url` names (see the [crate]'s documentation). It must be there, in the present layout.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let location = Location::parse(url)?;
+        if let Location::File(path) = &location
+            && !path.exists()
+        {
+            let why = "there is no such file".to_owned();
+            return Err(StoreError::Unreachable { database: location.to_string(), why });
+        }
         let mut connection = Connection::open_to_read(&location).await?;
         schema::is_present(&mut connection).await?;
         Ok(Self { connection, location })

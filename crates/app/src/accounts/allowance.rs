@@ -35,8 +35,9 @@ impl FromStr for Allowance {
     fn from_str(text: &str) -> Result<Self, Fault> {
         let bad = |why: &str| {
             let shown: String = text.chars().take(60).collect();
-            Fault::new(FaultCode::InvalidRequest, format!("{shown:?} is not a limit: {why}"))
-                .hint("say it like 5usdc/day, or 1usdc/payment,5usdc/day")
+            // All of it in one sentence: command lines show the message alone of what they cannot read.
+            let what = format!("{shown:?} is not a limit: {why}; say it like 5usdc/day, or 1usdc/payment,5usdc/day");
+            Fault::new(FaultCode::InvalidRequest, what)
         };
         let mut said = [None; 3];
         for part in text.split(',') {
@@ -75,8 +76,8 @@ pub(super) fn amount(text: &str) -> Result<Amount, Fault> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, symbol) = text.split_at(split);
     if symbol.is_empty() {
-        let what = format!("{text:?} does not say of what");
-        return Err(Fault::new(FaultCode::InvalidRequest, what).hint("add usdc, usdcx or native, as in 5usdc"));
+        let what = format!("{text:?} does not say of what: add usdc, usdcx or native, as in 5usdc");
+        return Err(Fault::new(FaultCode::InvalidRequest, what));
     }
     Ok(Amount::parse(number.trim(), symbol.parse()?)?)
 }
@@ -148,7 +149,7 @@ impl FromStr for Preset {
     fn from_str(text: &str) -> Result<Self, Fault> {
         Self::ALL.into_iter().find(|preset| preset.name() == text).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Fault::new(FaultCode::InvalidRequest, format!("{text:?} is no preset")).hint(format!("say one of {names}"))
+            Fault::new(FaultCode::InvalidRequest, format!("{text:?} is no preset: say one of {names}"))
         })
     }
 }
@@ -192,7 +193,7 @@ mod tests {
             "5usdc/day,",
         ] {
             let fault = limit(text).unwrap_err();
-            assert!(fault.hint.is_some(), "{text}: {fault}");
+            assert!(fault.message.contains("5usdc/day"), "{text}: {fault}");
         }
     }
 

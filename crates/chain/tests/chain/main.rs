@@ -3,6 +3,7 @@
 
 mod deployment;
 mod devnet;
+mod earnings;
 mod key;
 mod sending;
 mod sessions;

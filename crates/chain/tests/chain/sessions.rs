@@ -67,7 +67,7 @@ sol! {
     }
 }
 
-fn terms() -> SessionTerms {
+pub(crate) fn terms() -> SessionTerms {
     SessionTerms {
         coalition: CoalitionId(B256::repeat_byte(1)),
         amount: Amount::usdc(1_250_000),
@@ -120,7 +120,7 @@ async fn accounts_are_where_the_escrow_puts_them_and_nothing_is_made_up() {
 }
 
 /// Two operators, eight layers, 0.0008 USDCx a second; the first of anvil's accounts is the meter. No stake: bonds.
-async fn coalition(chain: &Chain, book: &AddressBook, meter: &Sender) -> CoalitionId {
+pub(crate) async fn coalition(chain: &Chain, book: &AddressBook, meter: &Sender) -> CoalitionId {
     let others: Vec<Address> = chain.rpc.request("eth_accounts", ()).await.unwrap();
     let place = |start, end, holder| Place { start, end, holder, bond: true };
     let terms = Terms {
@@ -176,7 +176,7 @@ fn in_our_words(terms: &Terms) -> CoalitionTerms {
 }
 
 /// An authorization of the first account's, signed.
-fn voucher(chain: &Chain, sessions: &Sessions, terms: &SessionTerms) -> Voucher {
+pub(crate) fn voucher(chain: &Chain, sessions: &Sessions, terms: &SessionTerms) -> Voucher {
     let authorization = Authorization {
         from: chain.key.account,
         to: sessions.session_account(terms),
