@@ -128,7 +128,7 @@ pub enum ChainError {
         count: usize,
     },
     /// Whoever holds the key did not sign.
-    #[error("{account} did not sign: {why}")]
+    #[error("{account} did not sign: {}", .why.message)]
     NotSigned {
         /// Who.
         account: Address,
