@@ -1,11 +1,11 @@
-//! Payers who see their voucher on its way into a block, and are faster.
+//! Payers who see their voucher on its way into a block, and are faster; and who are faster later on.
 
 use alloy_primitives::{B256, U256};
-use computepool_core::ports::{BillPhase, Chain, Toll, Voucher};
+use computepool_core::ports::{BillPhase, Chain, SessionPhase, Toll, Voucher};
 use computepool_core::{Account, FaultCode, GenerationId};
 use serde_json::json;
 
-use crate::contracts::Usdc;
+use crate::contracts::{Session, Usdc};
 use crate::proxy::Proxy;
 use crate::world::{Reach, World, account, read, reason};
 
@@ -128,4 +128,28 @@ async fn a_voucher_that_was_executed_and_could_not_be_opened_in_time_goes_back()
     assert!(bill.paid_out.is_zero(), "{bill:?}");
     assert_eq!(purse(&world).await, before, "all of it came back");
     assert!(world.assert_adds_up().await.is_empty());
+}
+
+#[tokio::test]
+async fn who_stops_the_stream_at_the_chain_pays_for_what_was_served_until_then() {
+    let world = World::new().await;
+    let (session, admission) = world.opened().await;
+    let generation = GenerationId([1; 16]);
+    world.toll.began(admission.session, generation).unwrap();
+    world.reaches(session, SessionPhase::Streaming).await;
+    for _ in 0..10 {
+        world.pass(1).await;
+        world.toll.progressed(generation).unwrap();
+    }
+    world.does(world.people.payer, session, &Session::closeCall {}).await;
+    let stopped = world.on_chain(session).await.unwrap();
+    // Tokens still come for as long as payments do not look.
+    let fault = world.until_barred(generation).await;
+    assert_eq!(fault.code, FaultCode::PaymentRefused, "{fault}");
+    let bill = world.settles(admission.session, BillPhase::Settled).await;
+    assert!(bill.paid_out >= bill.rate.times(10).unwrap(), "{bill:?}");
+    assert!(bill.served_ms <= 10_000 + 40_000, "{bill:?}");
+    let sessions = world.assert_adds_up().await;
+    let on = sessions[&session];
+    assert_eq!(on.streamed, stopped.streamed, "it was stopped at once");
 }

@@ -24,7 +24,7 @@ use computepool_core::Account;
 use computepool_core::ports::CoalitionId;
 use computepool_payments::quote::{QuoteKey, Tariff};
 use computepool_payments::{Payments, Ports, Settings};
-use computepool_store::Store;
+use computepool_store::{Store, StoreError};
 use computepool_wallet::Wallet;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -266,8 +266,14 @@ async fn toll(
     Payments::start(ports, settings).await.unwrap()
 }
 
+/// The ledger. Another test that starts its anvil at this moment holds the lock for as long as that takes.
 async fn open(path: &Path) -> Arc<Store> {
-    Store::open(path.to_str().unwrap(), &"house".parse().unwrap()).await.unwrap()
+    let url = path.to_str().unwrap();
+    eventually("the ledger", async || match Store::open(url, &"house".parse().unwrap()).await {
+        Err(StoreError::InUse { .. }) => None,
+        opened => Some(opened.unwrap()),
+    })
+    .await
 }
 
 /// Looks until something is there.
