@@ -12,7 +12,8 @@ pub struct Network {
     pub chain_id: ChainId,
     /// What people call it.
     pub name: String,
-    /// JSON-RPC endpoints in order of preference. They may carry API keys: only their hosts are ever shown.
+    /// JSON-RPC endpoints in order of preference; of three and more, most must agree ([`Rpc`](crate::rpc::Rpc)). They may
+    /// carry API keys: only their hosts are ever shown.
     pub endpoints: Vec<String>,
     /// Where people look transactions up, if anywhere.
     pub explorer: Option<String>,
