@@ -29,7 +29,8 @@ pub(crate) struct EarningsArguments {
     /// Only this coalition; may be given several times.
     #[arg(long, value_parser = coalition)]
     coalition: Vec<CoalitionId>,
-    /// Only what happened from this block on; since the deployment when absent.
+    /// Look for sessions and payments from this block on; since the deployment when absent. What a bond account paid out
+    /// before it is not counted as settled then.
     #[arg(long)]
     since: Option<u64>,
     /// How many sessions to show, the newest ones.

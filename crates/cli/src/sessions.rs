@@ -30,7 +30,7 @@ pub(crate) struct SessionsArguments {
     #[arg(long, conflicts_with = "csv")]
     books: bool,
     /// Show the session of this token at an endpoint: a file that holds the token.
-    #[arg(long, conflicts_with_all = ["state", "csv", "books"])]
+    #[arg(long, conflicts_with_all = ["csv", "books"])]
     token_file: Option<PathBuf>,
     /// The token itself; better kept in a file, because others on this machine can read what is typed here.
     #[arg(long, env = "COMPUTEPOOL_SESSION", hide_env_values = true, conflicts_with = "token_file")]

@@ -82,7 +82,9 @@ impl Connection {
         let opening = async {
             Ok(match location {
                 Location::File(path) => Link::Sqlite(Box::new(sqlite::open_to_read(path, &database).await?)),
-                Location::Server(options) => Link::Postgres(Box::new(postgres::open_to_read(options, &database).await?)),
+                Location::Server(options) => {
+                    Link::Postgres(Box::new(postgres::open_to_read(options, &database).await?))
+                }
             })
         };
         let link =
