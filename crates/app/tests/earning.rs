@@ -1,6 +1,8 @@
 //! What operators earn, claimed and withdrawn with real wallets on a devnet with the real contracts.
 #![expect(clippy::unwrap_used, reason = "what a test sets up may fail it")]
 
+use std::time::Duration;
+
 use computepool_app::accounts::Accounts;
 use computepool_app::chains::ChainCard;
 use computepool_app::devnet::{DevnetAddress, DevnetSettings, RunningDevnet};
@@ -80,7 +82,14 @@ impl World {
         let first = operators[0].account;
         self.ask("anvil_impersonateAccount", json!([first])).await;
         let approve = json!({ "from": first, "to": self.card.book.usdc, "input": input });
-        self.ask("eth_sendTransaction", json!([approve])).await;
+        let hash = self.ask("eth_sendTransaction", json!([approve])).await;
+        // Anvil says the hash before it makes the block.
+        let mut looks = 0;
+        while self.ask("eth_getTransactionReceipt", json!([hash])).await.is_null() {
+            looks += 1;
+            assert!(looks < 600, "the approval is in no block");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         for (place, purse) in (0..).zip(operators) {
             let text = membership(founding.chain(), founding.contract(), id, place, purse.account);
             let signature = signed(purse, Purpose::Coalition, SigningContent::TypedData(text)).await;

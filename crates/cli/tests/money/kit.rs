@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use computepool_app::devnet::DevnetAddress;
 use serde_json::{Value, json};
@@ -130,8 +131,16 @@ impl Devnet {
 
     async fn send(&self, from: &str, to: &str, input: &str) {
         let hash = self.ask("eth_sendTransaction", json!([{ "from": from, "to": to, "input": input }])).await;
-        let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
-        assert_eq!(receipt["status"], "0x1", "{input} to {to}");
+        // Anvil says the hash before it makes the block.
+        for _ in 0..600 {
+            let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
+            if !receipt.is_null() {
+                assert_eq!(receipt["status"], "0x1", "{input} to {to}");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{input} to {to} is in no block");
     }
 
     async fn ask(&self, method: &str, params: Value) -> Value {
