@@ -9,8 +9,8 @@ COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test fuzz engine-cuda gpu-test lint
-.PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup sample-model binaries clean
+ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz engine-cuda gpu-test lint
+.PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,7 @@ lab: ## six homes behind NATs in network namespaces: joining, losing nodes, bein
 simulate: ## planner against brute force, and a day of 1,000 simulated nodes
 contracts: ## Solidity: format, sizes, tests on the real Superfluid, generated files, gas, Slither
 deploy-test: ## deploys to an empty chain, twice, and while being killed at five points
+chaos: ## 200 paid generations while processes die and the chain lies; then every unit is counted
 gas: ## what sessions and coalitions cost on chain, for 2, 4 and 8 operators
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
 engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
@@ -32,7 +33,7 @@ lint: ## formatting, clippy, docs, licences
 $(ACCEPTANCE):
 	@scripts/result $@ $(MAKE) --no-print-directory $@-steps
 
-up: sample-model binaries ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
+up: sample-model binaries foundry ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
 	@$(COMPUTEPOOL) up $(ARGS)
 
 chat: sample-model binaries ## a terminal chat with the network that `make up` started
@@ -44,13 +45,16 @@ setup: ## installs what is missing: C compiler, Rust, Python
 sample-model: setup ## fetches and checks the sample model (98 MB, once)
 	@scripts/sample-model
 
+foundry: setup
+	@scripts/setup foundry
+
 clean: ## removes what was built (not the models)
 	cargo clean
 
 binaries: ## builds `computepool`, `computepool-engine` and xtask
 	@cargo build --workspace --bins
 
-demo-steps: sample-model binaries
+demo-steps: sample-model binaries foundry
 	@$(COMPUTEPOOL) demo $(ARGS)
 
 test-steps: sample-model
@@ -84,6 +88,11 @@ deploy-test-steps: setup
 	@scripts/setup foundry
 	@cargo build --workspace --examples
 	@$(CARGO_TARGET_DIR)/debug/examples/deploy_test $(ARGS)
+
+chaos-steps: sample-model
+	@scripts/setup foundry
+	@cargo build --workspace --bins --examples
+	@$(CARGO_TARGET_DIR)/debug/examples/chaos $(ARGS)
 
 gas-steps:
 	@scripts/setup foundry

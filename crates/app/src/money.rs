@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use computepool_chain::Sessions;
 use computepool_chain::coalitions::Founding;
 use computepool_chain::deployment::wiring;
 use computepool_chain::sender::{Folder, Forgetful, Outbox, Sender, SenderOptions};
+use computepool_chain::{ChainError, Sessions};
 use computepool_core::ports::{Ledger, Signer, SystemClock};
 use computepool_core::{Amount, ContentHash, Fault, FaultCode, ModelId};
 use computepool_orchestrator::OrchestratorHandle;
@@ -67,7 +67,12 @@ impl Money {
     ) -> Result<Self, Fault> {
         let card = ChainCard::read(&settings.chain)?;
         let (network, rpc) = (card.network()?, card.rpc()?);
-        wiring(&rpc, &network, &card.book).await?;
+        match wiring(&rpc, &network, &card.book).await {
+            Err(error @ ChainError::Wiring { .. }) => return Err(error.into()),
+            // The chain is away. What is under way has to be looked after as soon as it is back.
+            Err(error) => tracing::warn!(%error, "the deployment could not be checked"),
+            Ok(_) => {}
+        }
         let (choice, contracts) = (settings.purse.clone(), card.contracts());
         let purse = tokio::task::spawn_blocking(move || Purse::open(&choice, contracts))
             .await

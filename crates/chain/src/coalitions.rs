@@ -284,8 +284,8 @@ impl Founding {
         Ok(id)
     }
 
-    /// Brings in the signature of a founder for a place of its, or of a stand-in; the founders' comes before [`activate`]
-    /// (Founding::activate), a stand-in's after.
+    /// Brings in the signature of a founder for a place of its, or of a stand-in: the founders' before
+    /// [activating](Founding::activate), a stand-in's after.
     pub async fn sign(
         &self,
         id: CoalitionId,

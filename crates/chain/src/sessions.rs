@@ -15,8 +15,8 @@ use computepool_core::ports::{
 use computepool_core::{Fault, LayerRange};
 use futures::future::BoxFuture;
 
-pub(crate) use self::view::positive;
 pub use self::view::SessionReader;
+pub(crate) use self::view::positive;
 use crate::contracts::{Coalition, Session, SessionEscrow, Usdc};
 use crate::deployment::AddressBook;
 use crate::rpc::Rpc;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sealed::Statement;
 use crate::money::Account;
+use crate::sealed::Statement;
 use crate::{ContentHash, Fault, FaultCode, LayerRange, NodeId};
 
 /// A node's account of its machine. What can be measured was measured, on the machine itself; an orchestrator that

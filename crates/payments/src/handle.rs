@@ -353,7 +353,11 @@ impl Toll for Payments {
     }
 
     fn progressed(&self, generation: GenerationId) -> Result<(), Fault> {
-        self.turnstile.progressed(generation, self.clock.now_ms())
+        if self.turnstile.progressed(generation, self.clock.now_ms())? {
+            // What has begun to be served is written down at once.
+            self.nudge.notify_one();
+        }
+        Ok(())
     }
 
     fn ended(&self, generation: GenerationId) {

@@ -59,15 +59,17 @@ impl Meter {
         self.running.entry(generation).or_insert(Running { since_ms, delivered: false });
     }
 
-    /// A token of a generation. Unknown ones pay for nothing.
-    pub fn progressed(&mut self, generation: GenerationId, at_ms: u64) {
+    /// A token of a generation; true for its first. Unknown ones pay for nothing.
+    pub fn progressed(&mut self, generation: GenerationId, at_ms: u64) -> bool {
         let now = self.at(at_ms);
-        let Some(running) = self.running.get_mut(&generation) else { return };
+        let Some(running) = self.running.get_mut(&generation) else { return false };
+        let first = !running.delivered;
         let most = if running.delivered { STALL_MS } else { FIRST_TOKEN_MS };
         let from = running.since_ms.max(now.saturating_sub(most));
         *running = Running { since_ms: now, delivered: true };
         self.coverage.add(from, now);
         self.settle();
+        first
     }
 
     /// A generation is over.

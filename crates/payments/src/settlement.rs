@@ -40,8 +40,9 @@ pub struct Policy {
     pub sessions_by_payer: usize,
     /// After how long without a generation a session is closed.
     pub idle_ms: u64,
-    /// How often served time is written down while a session is served.
-    pub record_ms: u64,
+    /// While a session is served, the second that will have begun so much later is written down already: the contract pays
+    /// begun seconds, and a crash must not make one forgotten. Longer than two readings of the meters are apart.
+    pub lead_ms: u64,
     /// How soon the chain is asked again when something is due.
     pub look_ms: u64,
     /// How often it is asked when nothing is.
@@ -59,7 +60,7 @@ impl Default for Policy {
             sessions: 1024,
             sessions_by_payer: 16,
             idle_ms: 120_000,
-            record_ms: 5_000,
+            lead_ms: 300,
             look_ms: 1_000,
             calm_ms: 20_000,
             most_ms: 30_000,

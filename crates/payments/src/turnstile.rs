@@ -112,15 +112,16 @@ impl Turnstile {
         Ok(())
     }
 
-    pub(crate) fn progressed(&self, generation: GenerationId, at_ms: u64) -> Result<(), Fault> {
+    /// A token was delivered; true where it is a generation's first.
+    pub(crate) fn progressed(&self, generation: GenerationId, at_ms: u64) -> Result<bool, Fault> {
         let mut inner = self.inner();
-        let Some(session) = inner.generations.get(&generation).copied() else { return Ok(()) };
+        let Some(session) = inner.generations.get(&generation).copied() else { return Ok(false) };
         let Some(pass) = inner.passes.get_mut(&session) else { return Err(over("this session is over")) };
         if let Some(fault) = &pass.barred {
             return Err(fault.clone());
         }
-        pass.meter.progressed(generation, at_ms);
-        if pass.spent() { Err(spent()) } else { Ok(()) }
+        let first = pass.meter.progressed(generation, at_ms);
+        if pass.spent() { Err(spent()) } else { Ok(first) }
     }
 
     pub(crate) fn ended(&self, generation: GenerationId) {

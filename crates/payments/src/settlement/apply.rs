@@ -175,17 +175,18 @@ impl Turn<'_> {
         if flowing {
             session.active_ms = self.now_ms;
         }
-        let due = self.now_ms >= session.recorded_at_ms + self.policy.record_ms;
-        if session.served_ms > session.recorded_ms && (stopped || due) {
-            self.record(session);
+        let begun_ms = session.served_ms.saturating_add(self.policy.lead_ms).div_ceil(1000).saturating_mul(1000);
+        if stopped {
+            self.record(session, session.served_ms);
+        } else if session.served_ms > 0 && begun_ms > session.recorded_ms {
+            self.record(session, begun_ms);
         }
     }
 
-    fn record(&mut self, session: &mut Session) {
-        if session.served_ms > session.recorded_ms {
-            session.recorded_ms = session.served_ms;
-            session.recorded_at_ms = self.now_ms;
-            self.write(session, &Fact::Metered { served_ms: session.served_ms });
+    fn record(&mut self, session: &mut Session, served_ms: u64) {
+        if served_ms != session.recorded_ms {
+            session.recorded_ms = served_ms;
+            self.write(session, &Fact::Metered { served_ms });
         }
     }
 
@@ -249,7 +250,9 @@ impl Turn<'_> {
             if self.now_ms < session.not_before_ms {
                 return self.look_if_due(session);
             }
-            self.record(session);
+            if session.served_ms > session.recorded_ms {
+                self.record(session, session.served_ms);
+            }
             session.steps += 1;
             let number = session.steps;
             session.step = Some(Step { number, word, unknown: false });

@@ -17,7 +17,6 @@ pub struct Session {
     pub(super) entries: u32,
     pub(super) served_ms: u64,
     pub(super) recorded_ms: u64,
-    pub(super) recorded_at_ms: u64,
     pub(super) flowing: bool,
     pub(super) end: Option<EndReason>,
     /// Why it may be served no more.
@@ -77,7 +76,6 @@ impl Session {
         Self {
             active_ms: granted.at_ms,
             trusted_ms: granted.at_ms,
-            recorded_at_ms: granted.at_ms,
             granted,
             entries: 0,
             served_ms: 0,
@@ -208,8 +206,8 @@ impl Session {
                 }
             }
             Fact::Metered { served_ms } => {
-                self.served_ms = self.served_ms.max(served_ms);
-                self.recorded_ms = self.served_ms;
+                self.served_ms = served_ms;
+                self.recorded_ms = served_ms;
             }
             Fact::Ended { why } => self.end = Some(why),
             Fact::Opened { .. } => self.opened = true,
