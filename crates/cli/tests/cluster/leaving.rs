@@ -14,7 +14,8 @@ use crate::kit::{Bed, PATIENCE, model, program};
 async fn cluster_that_leaves_in_order_leaves_no_process() {
     let bed = Bed::start(3).await;
     let family = Family::now().below(std::process::id());
-    assert_eq!(family.len(), 7, "an orchestrator, three nodes, three engines: {family:?}");
+    // How many processes anvil is held by differs from system to system.
+    assert!(family.len() >= 9, "an orchestrator, three nodes, three engines, a devnet, anvil: {family:?}");
     // With something to finish: what runs may end, and ends as it would have.
     let stream = bed.stream("The first ten prime numbers are", 24).await;
     let (left, answer) = tokio::join!(bed.cluster.leave(), stream.rest());
@@ -45,7 +46,8 @@ async fn cluster_whose_parent_is_killed_goes_by_itself() {
     };
     assert!(timeout(PATIENCE, up).await.unwrap(), "`computepool up` did not come up");
     let family = Family::now().below(parent.id().unwrap());
-    assert_eq!(family.len(), 7, "an orchestrator, three nodes, three engines: {family:?}");
+    // How many processes anvil is held by differs from system to system.
+    assert!(family.len() >= 9, "an orchestrator, three nodes, three engines, a devnet, anvil: {family:?}");
     parent.kill().await.unwrap();
     let took = gone(&family, Duration::from_secs(20)).await;
     println!("the last of {} processes was gone {} ms after its parent was killed", family.len(), took.as_millis());
