@@ -19,6 +19,7 @@ use crate::{chat, completions, models, operations, sessions};
         models::list_models,
         models::show_model,
         operations::network,
+        sessions::open_session,
         sessions::show_session,
         sessions::close_session,
         operations::health,

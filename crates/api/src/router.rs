@@ -41,7 +41,7 @@ pub fn router(options: ApiOptions, inference: Arc<dyn Inference>, toll: Option<A
         .route("/v1/completions", post(completions::completions))
         .route("/v1/models", get(models::list_models))
         .route("/v1/models/{*id}", get(models::show_model))
-        .route("/v1/session", get(sessions::show_session).delete(sessions::close_session));
+        .route("/v1/session", get(sessions::show_session).post(sessions::open_session).delete(sessions::close_session));
     let mut own = Router::new().route("/v1/network", get(operations::network));
     let mut open = Router::new().route("/openapi.json", get(operations::openapi));
     let watch = Router::new().route("/health", get(operations::health)).route("/metrics", get(operations::metrics));
@@ -93,7 +93,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, gate::REQUEST_ID, toll::SIGNATURE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, gate::REQUEST_ID, toll::SIGNATURE, toll::PAYER])
         .expose_headers([gate::REQUEST_ID, RETRY_AFTER, toll::REQUIRED, toll::RESPONSE, toll::SESSION]);
     Some(layer)
 }

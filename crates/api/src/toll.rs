@@ -2,7 +2,8 @@
 //!
 //! Payments follow x402, version 2: a request without payment gets a 402 with `PAYMENT-REQUIRED`; the same request with a
 //! voucher in `PAYMENT-SIGNATURE` opens a session and is answered, with `PAYMENT-RESPONSE`. Further requests present
-//! the session's token, from the header `computepool-session`, where OpenAI's clients send a key.
+//! the session's token, from the header `computepool-session`, where OpenAI's clients send a key. Who says beforehand who
+//! will pay, in `computepool-payer`, gets a quote that nobody else can pay, and whose rest goes nowhere else.
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("payment-signat
 pub(crate) const RESPONSE: HeaderName = HeaderName::from_static("payment-response");
 /// The token of the session that a voucher opened; on an answer.
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("computepool-session");
+/// Who will pay, so that the quote names it; on a request.
+pub(crate) const PAYER: HeaderName = HeaderName::from_static("computepool-payer");
 
 /// A request that may run: as whom, and for whose money.
 pub(crate) struct Passage {
@@ -58,6 +61,11 @@ impl Passage {
     /// As whom the orchestrator knows the asker.
     pub(crate) fn client(&self) -> &ClientId {
         self.client.as_ref().unwrap_or(&self.account.client)
+    }
+
+    /// The session that pays, where one does.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.fare.as_ref().map(|fare| fare.session)
     }
 
     /// The meter of a generation that begins; `None` where nothing is paid.
@@ -115,7 +123,7 @@ async fn pass(
     let Some(toll) = api.toll.as_ref().filter(|_| !caller.known) else {
         return Ok(Passage { account, client: None, fare: None, marks: Vec::new() });
     };
-    let asked = Asked { model: model.clone(), resource: resource(headers, uri) };
+    let asked = Asked { model: model.clone(), resource: resource(headers, uri), payer: payer(headers)? };
     let Some(presented) = presented(headers)? else {
         let fault = Fault::new(FaultCode::PaymentRequired, "this model is paid by the second")
             .hint("pay as the header PAYMENT-REQUIRED says, with any x402 client");
@@ -151,6 +159,18 @@ fn presented(headers: &HeaderMap) -> Result<Option<Presented>, Box<Response>> {
         return Ok(Some(Presented::Voucher(text.to_owned())));
     }
     Ok(session_token(headers).map(Presented::Token))
+}
+
+/// Who says that it will pay.
+fn payer(headers: &HeaderMap) -> Result<Option<computepool_core::Account>, Box<Response>> {
+    let Some(value) = headers.get(PAYER) else { return Ok(None) };
+    let account = value.to_str().ok().and_then(|text| text.parse::<computepool_core::Account>().ok());
+    let account = account.filter(|account| !account.is_zero()).ok_or_else(|| {
+        let fault =
+            Fault::new(FaultCode::InvalidRequest, "the header computepool-payer is no account: 0x and 40 digits");
+        refused(malformed(&fault))
+    })?;
+    Ok(Some(account))
 }
 
 /// The session's token that is presented as a key.

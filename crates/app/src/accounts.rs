@@ -1,6 +1,7 @@
 //! What people do with the money of a wallet: look at it, send it, withdraw it, and let a faucet give some.
 
 mod allowance;
+mod refunds;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use computepool_core::money::{ChainId, TxHash};
 use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
 
 pub use self::allowance::{Allowance, Preset};
+pub use self::refunds::{PaidSession, Standing};
 pub use computepool_chain::tokens::{Balances, Forecast};
 pub use computepool_wallet::{
     Backup, BackupQuestion, Card, Forget, Keeping, Limit, Limits, MIN_PASSPHRASE, Origin, Passphrase, PhraseLength,

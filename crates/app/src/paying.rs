@@ -9,6 +9,7 @@
 //! one payment serves many requests. When the session is over, or another model is asked, the next 402 is paid as the
 //! first was, and its session takes the place of the one before.
 
+mod book;
 mod till;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use computepool_core::money::B256;
 use computepool_core::ports::{Clock as _, SessionToken, SystemClock, TokenDomain, Vault};
 use computepool_core::{Account, Amount, Fault, FaultCode};
-use computepool_payments::client::{Demand, MAX_BODY_BYTES, Means, Payment, Settlement, pay};
+use computepool_payments::client::{Demand, Escrow, MAX_BODY_BYTES, Means, Payment, Settlement, pay};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 
+pub use self::book::{KeptPayment, PaymentBook};
 use self::till::Till;
 use crate::chains::ChainCard;
 use crate::purse::Purse;
@@ -35,6 +37,9 @@ const RESPONSE: HeaderName = HeaderName::from_static("payment-response");
 /// The token of the session that a payment opened; on an answer of one of our endpoints.
 const SESSION: HeaderName = HeaderName::from_static("computepool-session");
 
+/// Who will pay, so that an endpoint of ours quotes for nobody else; on a request.
+const PAYER: HeaderName = HeaderName::from_static("computepool-payer");
+
 /// Who pays, with what, and how much at most.
 #[derive(Clone)]
 pub struct Payer {
@@ -46,6 +51,10 @@ pub struct Payer {
     pub tokens: Vec<TokenDomain>,
     /// The most that one payment may cost.
     pub most: Amount,
+    /// Pays for sessions of this escrow alone, and says so beforehand; without it any x402 server.
+    pub sessions: Option<Escrow>,
+    /// Where every payment is written down before it leaves, so that what is not used can be fetched without the server.
+    pub book: Option<PaymentBook>,
 }
 
 /// A payment that a server has answered.
@@ -82,8 +91,12 @@ impl PayingClient {
     /// never known whether the server has it. The fault of a payment that was refused says why; that of one that could
     /// not be made as well.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let request = request.build().map_err(|error| bad_request(&error))?;
+        let mut request = request.build().map_err(|error| bad_request(&error))?;
         let Some(payer) = &self.0.payer else { return self.execute(request).await };
+        if payer.sessions.is_some() {
+            let account = HeaderValue::try_from(payer.account.to_string()).map_err(|_| gone())?;
+            request.headers_mut().insert(PAYER, account);
+        }
         let again = request.try_clone().ok_or_else(|| {
             Fault::new(
                 FaultCode::InvalidRequest,
@@ -96,6 +109,12 @@ impl PayingClient {
             return Ok(response);
         }
         self.settle_up(payer, again, response, shown).await
+    }
+
+    /// The token of the session that the server at `base` gave.
+    pub fn session_token(&self, base: &str) -> Option<SessionToken> {
+        let url: reqwest::Url = base.parse().ok()?;
+        self.till().token(&url.origin().ascii_serialization())
     }
 
     /// The newest payment that was answered.
@@ -126,7 +145,13 @@ impl PayingClient {
         let kept = self.till().unanswered(&resource, now_s());
         let payment = match kept {
             Some(payment) => payment,
-            None => payer.pay(&demand(response).await?).await?,
+            None => {
+                let payment = payer.pay(&demand(response).await?).await?;
+                if let Some(book) = &payer.book {
+                    book.add(&KeptPayment::new(now_s(), &resource, &payment))?;
+                }
+                payment
+            }
         };
         self.present_payment(request, resource, payment).await
     }
@@ -194,13 +219,28 @@ impl PayingClient {
 }
 
 impl Payer {
-    /// Pays from a purse on one chain.
+    /// Pays any x402 server from a purse on one chain.
     pub fn new(purse: &Purse, card: &ChainCard, most: Amount) -> Self {
-        Self { vault: purse.vault(), account: purse.account, tokens: vec![card.book.token()], most }
+        Self {
+            vault: purse.vault(),
+            account: purse.account,
+            tokens: vec![card.book.token()],
+            most,
+            sessions: None,
+            book: None,
+        }
+    }
+
+    /// The same for sessions with ComputePool's endpoints alone: nobody there has to be trusted with what is not used.
+    pub fn of_sessions(purse: &Purse, card: &ChainCard, most: Amount, kept: PaymentBook) -> Self {
+        let book = card.book.clone();
+        let escrow = Escrow::new(book.chain_id, move |terms| book.session_account(terms));
+        Self { sessions: Some(escrow), book: Some(kept), ..Self::new(purse, card, most) }
     }
 
     async fn pay(&self, demand: &Demand) -> Result<Payment, Fault> {
-        let means = Means { account: self.account, tokens: self.tokens.clone(), most: self.most };
+        let (tokens, sessions) = (self.tokens.clone(), self.sessions.clone());
+        let means = Means { account: self.account, tokens, most: self.most, sessions };
         let mut nonce = B256::ZERO;
         OsRng
             .try_fill_bytes(nonce.as_mut_slice())

@@ -12,9 +12,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use computepool_api::ApiOptions;
 use computepool_api::testkit::FakeInference;
-use computepool_app::paying::{Payer, PayingClient};
-use computepool_core::ports::{Clock, SystemClock};
+use computepool_app::paying::{Payer, PayingClient, PaymentBook};
+use computepool_core::ports::{Chain, Clock, SystemClock};
 use computepool_core::{Amount, FaultCode, ModelId};
+use computepool_payments::client::Escrow;
 use computepool_payments::quote::QuoteKey;
 use computepool_payments::testkit::{self, FakeChain, MemoryLedger, tariff, token_domain};
 use computepool_payments::x402::{PaymentPayload, decode};
@@ -27,7 +28,14 @@ use tokio::net::TcpListener;
 fn payer(most: u64) -> Payer {
     let vault = testkit::Payer::new(7).unwrap();
     let account = vault.account();
-    Payer { vault: Arc::new(vault), account, tokens: vec![token_domain()], most: Amount::usdc(most) }
+    Payer {
+        vault: Arc::new(vault),
+        account,
+        tokens: vec![token_domain()],
+        most: Amount::usdc(most),
+        sessions: None,
+        book: None,
+    }
 }
 
 fn client(most: u64) -> PayingClient {
@@ -91,6 +99,47 @@ async fn who_has_nothing_to_pay_with_gets_the_402_and_who_allows_less_a_reason()
     assert_eq!(fault.code, FaultCode::SpendLimit, "{fault}");
     assert!(fault.message.contains("2 USDC"), "{fault}");
     chain.with(|world| assert_eq!(world.openings(), 0));
+}
+
+/// A payer that pays sessions of its own alone, and writes down what it pays.
+fn careful(folder: &std::path::Path, chain: &FakeChain) -> PayingClient {
+    let (token, chain) = (token_domain(), chain.clone());
+    let sessions = Escrow::new(token.chain, move |terms| chain.session_account(terms));
+    let book = PaymentBook::at(folder.join("payments.jsonl"));
+    let payer = Payer { sessions: Some(sessions), book: Some(book), ..payer(2_000_000) };
+    PayingClient::new(reqwest::Client::new(), Some(payer))
+}
+
+#[tokio::test]
+async fn what_is_paid_is_written_down_and_comes_back_to_whoever_paid() {
+    let (base, chain) = endpoint().await;
+    let folder = tempfile::tempdir().unwrap();
+    let client = careful(folder.path(), &chain);
+    let opening = reqwest::Client::new().post(format!("{base}/session")).json(&json!({ "model": "fake" }));
+    let bill: Value = client.send(opening).await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    assert!(client.session_token(&base).is_some());
+    let [kept] = PaymentBook::at(folder.path().join("payments.jsonl")).read().unwrap().try_into().unwrap();
+    assert_eq!((bill["account"].clone(), kept.amount), (kept.to.to_string().into(), Amount::usdc(2_000_000)));
+    let (terms, voucher) = kept.session().unwrap();
+    assert_eq!((terms.payer, voucher.authorization.from), (kept.from, kept.from));
+    assert_eq!(chain.session_account(&terms), kept.to);
+    client.send(chat(&base)).await.unwrap().error_for_status().unwrap();
+    chain.with(|world| assert_eq!(world.openings(), 1));
+}
+
+#[tokio::test]
+async fn nothing_is_paid_that_cannot_be_written_down_or_is_no_session() {
+    let (base, chain) = endpoint().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("payments.jsonl")).unwrap();
+    let fault = careful(folder.path(), &chain).send(chat(&base)).await.unwrap_err();
+    assert!(fault.code == FaultCode::Io && fault.message.starts_with("nothing is paid"), "{fault}");
+    chain.with(|world| assert_eq!(world.openings(), 0));
+    // A server that is no endpoint of ours is paid by whoever pays anybody.
+    let (other, stage) = Stage::open(&[Answer::Pay]).await;
+    let fault = careful(folder.path(), &chain).send(reqwest::Client::new().post(&other)).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::PaymentRequired, "{fault}");
+    assert_eq!(stage.saw("payment-signature"), [None]);
 }
 
 /// A server that answers as it was told, and keeps what it was asked.

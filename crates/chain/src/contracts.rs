@@ -162,6 +162,7 @@ sol! {
             uint256 validBefore;
             bytes signature;
         }
+        event Signed(bytes32 indexed id, address indexed operator, uint256 place, uint256 staked);
         event Reassigned(bytes32 indexed id, uint256 indexed place, address indexed from, address to);
         constructor(address admin, address usdcx);
         function USDC() external view returns (address);

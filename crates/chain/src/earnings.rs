@@ -19,23 +19,6 @@ use crate::rpc::Rpc;
 use crate::sessions::positive;
 
 sol! {
-    /// `contracts/src/coalition/Membership.sol`.
-    contract Membership {
-        struct Member {
-            uint64 staked;
-            uint40 leftAt;
-            bool signed;
-            bool founder;
-            bool bonding;
-            bool expelled;
-            uint32 accusations;
-            uint8 holds;
-        }
-        event Signed(bytes32 indexed id, address indexed operator, uint256 place, uint256 staked);
-        function payee(bytes32 id, address operator) external view returns (address);
-        function memberOf(bytes32 id, address operator) external view returns (Member memory);
-    }
-
     /// A pool of Superfluid's.
     contract Pool {
         event MemberUnitsUpdated(address indexed token, address indexed member, uint128 oldUnits, uint128 newUnits);
@@ -161,8 +144,8 @@ impl Earnings {
         let (id, who) = (coalition.0, operator.0);
         let contract = self.book.coalition.0;
         let pool = self.rpc.call(contract, &Coalition::offerCall { id }).await?.pool;
-        let payee = self.rpc.call(contract, &Membership::payeeCall { id, operator: who }).await?;
-        let member = self.rpc.call(contract, &Membership::memberOfCall { id, operator: who }).await?;
+        let payee = self.rpc.call(contract, &Coalition::payeeCall { id, operator: who }).await?;
+        let member = self.rpc.call(contract, &Coalition::memberOfCall { id, operator: who }).await?;
         let nothing = Amount::zero(Asset::Usdcx);
         let mut seat = Seat {
             coalition,

@@ -25,4 +25,4 @@ pub mod tokens;
 
 pub use error::ChainError;
 pub use network::{Network, Solvency, Usdc};
-pub use sessions::{SessionReader, Sessions};
+pub use sessions::{SessionReader, Sessions, refund};

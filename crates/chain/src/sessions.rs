@@ -1,7 +1,8 @@
 //! Sessions on chain, as payments asks for them.
 
 mod events;
-mod terms;
+pub mod refund;
+pub(crate) mod terms;
 mod view;
 
 use alloy::eips::BlockNumberOrTag;
@@ -193,7 +194,7 @@ impl Chain for Sessions {
     }
 
     fn session_account(&self, terms: &SessionTerms) -> Account {
-        Account(terms::account(self.escrow(), terms))
+        self.book.session_account(terms)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Block, Fault>> {

@@ -14,7 +14,7 @@ use crate::chat::ChatOptions;
 use crate::devnet::DevnetArguments;
 use crate::earnings::EarningsArguments;
 use crate::memory::MemoryArguments;
-use crate::purse::{EarnArguments, SellArguments};
+use crate::purse::{EarnArguments, PayArguments, SellArguments};
 use crate::sessions::SessionsArguments;
 use crate::wallet::WalletArguments;
 
@@ -54,8 +54,10 @@ pub(crate) enum Task {
     Network(NetworkArguments),
     /// Say what this machine's network allows, before joining.
     Preflight(PreflightArguments),
-    /// Chat in the terminal.
+    /// Chat in the terminal; with a wallet, for money.
     Chat(ChatArguments),
+    /// Pay for a session, and get its token: a key for every OpenAI client.
+    Pay(SessionArguments),
     /// List models on this machine, and how they would be split.
     Models(ModelsArguments),
     /// Compare a model unsharded and split over 2 and 3 nodes, side by side.
@@ -92,10 +94,10 @@ pub(crate) struct DemoArguments {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
     /// What to ask.
-    #[arg(long, default_value = "Explain in three sentences why the sky is blue.")]
+    #[arg(long, default_value = "Tell a story about a lighthouse keeper and a lost ship.")]
     pub(crate) ask: String,
     /// The longest answer, in tokens.
-    #[arg(long, default_value_t = 160)]
+    #[arg(long, default_value_t = 320)]
     pub(crate) max_tokens: u32,
 }
 
@@ -342,6 +344,8 @@ pub(crate) struct ChatArguments {
     /// The longest answer, in tokens.
     #[arg(long)]
     max_tokens: Option<u32>,
+    #[command(flatten)]
+    pay: PayArguments,
 }
 
 impl ChatArguments {
@@ -354,9 +358,21 @@ impl ChatArguments {
             system: self.system,
             temperature: self.temperature,
             max_tokens: self.max_tokens,
+            pay: self.pay.settings()?,
             history: computepool_app::paths::data_folder()?.join("chat-history.txt"),
         })
     }
+}
+
+#[derive(Args)]
+pub(crate) struct SessionArguments {
+    /// The model that will be asked.
+    pub(crate) model: String,
+    /// Base address of the endpoint.
+    #[arg(long, default_value = "http://127.0.0.1:8642/v1", env = "OPENAI_BASE_URL")]
+    pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) pay: PayArguments,
 }
 
 #[derive(Args)]

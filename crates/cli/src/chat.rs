@@ -6,11 +6,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use computepool_core::{Fault, FaultCode};
+use computepool_core::money::U256;
+use computepool_core::ports::Bill;
+use computepool_core::{Amount, Asset, Fault, FaultCode};
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
 
 use crate::endpoint::{Endpoint, Piece};
+use crate::purse::PaySettings;
 use command::Command;
 
 /// What a conversation starts from.
@@ -27,6 +30,8 @@ pub(crate) struct ChatOptions {
     pub(crate) temperature: Option<f32>,
     /// Longest answer, in tokens.
     pub(crate) max_tokens: Option<u32>,
+    /// The wallet that pays, where the endpoint wants to be paid.
+    pub(crate) pay: Option<PaySettings>,
     /// Where typed lines are remembered.
     pub(crate) history: PathBuf,
 }
@@ -39,8 +44,11 @@ struct Conversation {
 }
 
 /// Talks until the user leaves.
-pub(crate) async fn chat(options: ChatOptions) -> Result<(), Fault> {
-    let endpoint = Endpoint::new(&options.endpoint, options.key.clone());
+pub(crate) async fn chat(mut options: ChatOptions) -> Result<(), Fault> {
+    let endpoint = match options.pay.take() {
+        Some(pay) => Endpoint::paying(&options.endpoint, pay.payer().await?),
+        None => Endpoint::new(&options.endpoint, options.key.clone()),
+    };
     let model = match &options.model {
         Some(model) => model.clone(),
         None => first_model(&endpoint).await?,
@@ -67,6 +75,7 @@ pub(crate) async fn chat(options: ChatOptions) -> Result<(), Fault> {
             Err(error) => return Err(Fault::new(FaultCode::Io, format!("the terminal cannot be read: {error}"))),
         }
     }
+    conversation.settle().await;
     if let Some(folder) = conversation.options.history.parent() {
         std::fs::create_dir_all(folder).ok();
     }
@@ -148,7 +157,11 @@ impl Conversation {
                 let first = first.unwrap_or_default();
                 let rate = tokens.saturating_sub(1) as f64 / (started.elapsed() - first).as_secs_f64().max(1e-6);
                 let cut = if finish == "length" { ", cut off at its length limit" } else { "" };
-                println!("({tokens} tokens, {rate:.1} per second, first after {:.2} s{cut})\n", first.as_secs_f64());
+                let cost = self.cost().await.map_or(String::new(), |cost| format!("; {cost}"));
+                println!(
+                    "({tokens} tokens, {rate:.1} per second, first after {:.2} s{cut}{cost})\n",
+                    first.as_secs_f64()
+                );
             }
         }
         // What was seen is part of the conversation, even where it was stopped; a question without any answer is not.
@@ -156,6 +169,24 @@ impl Conversation {
             self.messages.pop();
         } else {
             self.messages.push(json!({"role": "assistant", "content": answer}));
+        }
+    }
+
+    /// What the session has cost so far; `None` where nothing was paid.
+    async fn cost(&self) -> Option<String> {
+        let paid = self.endpoint.paid()?;
+        let bill: Bill = serde_json::from_value(self.endpoint.get("/session").await.ok()?).ok()?;
+        let (seconds, wei) = (bill.served_ms as f64 / 1e3, bill.rate.units.checked_mul(U256::from(bill.served_ms))?);
+        let cost = Amount::new(wei / U256::from(1_000), Asset::Usdcx).to_decimal();
+        Some(format!("{seconds:.1} s served for {cost} of {}", paid.payment.authorization.value))
+    }
+
+    /// Ends the session, if there is one: the rest goes back.
+    async fn settle(&self) {
+        let Some(cost) = self.cost().await else { return };
+        match self.endpoint.delete("/session").await {
+            Ok(_) => println!("({cost}; the rest is on its way back)"),
+            Err(fault) => println!("! the session was not closed: {fault}; `computepool wallet refunds` gets its rest"),
         }
     }
 

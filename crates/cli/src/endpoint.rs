@@ -1,6 +1,7 @@
 //! A small client of our own HTTP face: what `chat`, `demo` and `up` need of it.
 
 use computepool_app::paying::{Paid, Payer, PayingClient};
+use computepool_core::ports::SessionToken;
 use computepool_core::{Fault, FaultCode, SignedReceipt};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -70,6 +71,16 @@ impl Endpoint {
     /// A JSON document.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Fault> {
         self.document(reqwest::Method::GET, path).await
+    }
+
+    /// Has something made of a JSON document; what is said of it is one as well.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+        json_of(accepted(self.send(self.request(reqwest::Method::POST, path).json(body)).await?).await?).await
+    }
+
+    /// The token of the session that was paid for last.
+    pub(crate) fn session_token(&self) -> Option<SessionToken> {
+        self.client.session_token(&self.base)
     }
 
     /// Ends something; what is said of it is a JSON document.

@@ -64,6 +64,7 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Network(arguments) => network::show(arguments).await.map(|()| true),
         Task::Preflight(arguments) => network::preflight(arguments).await.map(|()| true),
         Task::Chat(arguments) => chat::chat(arguments.options()?).await.map(|()| true),
+        Task::Pay(arguments) => sessions::open(arguments).await.map(|()| true),
         Task::Models(arguments) => show::models(arguments).await.map(|()| true),
         Task::Bench(arguments) => bench::bench(arguments).await,
         Task::Memory(arguments) => memory::memory(arguments).await,

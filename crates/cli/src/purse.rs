@@ -7,8 +7,9 @@ use clap::Args;
 use computepool_app::chains::ChainCard;
 use computepool_app::money::MoneySettings;
 use computepool_app::node::EarnSettings;
-use computepool_app::purse::PurseSettings;
-use computepool_core::{Amount, Asset, Fault};
+use computepool_app::paying::{Payer, PaymentBook};
+use computepool_app::purse::{Purse, PurseSettings};
+use computepool_core::{Amount, Asset, Fault, FaultCode};
 
 /// A wallet to work with, on a chain.
 #[derive(Args)]
@@ -52,6 +53,46 @@ impl EarnArguments {
         let least_per_hour = self.least_per_hour;
         let settings = self.purse.settings()?;
         Ok(settings.map(|(chain, purse)| EarnSettings { chain, purse, least_per_hour }))
+    }
+}
+
+/// Who pays for what is asked.
+#[derive(Args)]
+pub(crate) struct PayArguments {
+    #[command(flatten)]
+    purse: PurseArguments,
+    /// The most that is put into one session, in USDC; what is not used comes back.
+    #[arg(long, default_value = "1", value_parser = usdc, requires = "wallet")]
+    most: Amount,
+}
+
+/// A wallet that pays, and how much it puts into one session.
+pub(crate) struct PaySettings {
+    chain: PathBuf,
+    purse: PurseSettings,
+    most: Amount,
+}
+
+impl PayArguments {
+    /// As they are needed; `None` where no wallet was named.
+    pub(crate) fn settings(self) -> Result<Option<PaySettings>, Fault> {
+        let Self { purse, most } = self;
+        Ok(purse.settings()?.map(|(chain, purse)| PaySettings { chain, purse, most }))
+    }
+}
+
+impl PaySettings {
+    /// Opens the wallet, which may ask its owner.
+    pub(crate) async fn payer(self) -> Result<Payer, Fault> {
+        let opening = move || {
+            let card = ChainCard::read(&self.chain)?;
+            let purse = Purse::open(&self.purse, card.contracts())?;
+            let book = PaymentBook::usual(self.purse.folder.as_deref())?;
+            Ok(Payer::of_sessions(&purse, &card, self.most, book))
+        };
+        tokio::task::spawn_blocking(opening)
+            .await
+            .map_err(|error| Fault::new(FaultCode::Internal, format!("the wallet was not opened: {error}")))?
     }
 }
 

@@ -8,7 +8,9 @@ use computepool_app::paths::data_folder;
 use computepool_app::sessions::{LedgerSession, OwnLedger};
 use computepool_core::ports::{Bill, BillPhase};
 use computepool_core::{Fault, FaultCode, NodeId};
+use serde_json::{Value, json};
 
+use crate::arguments::SessionArguments;
 use crate::endpoint::Endpoint;
 use crate::show::table;
 
@@ -60,6 +62,26 @@ pub(crate) async fn sessions(arguments: SessionsArguments) -> Result<(), Fault> 
     }
 }
 
+/// `computepool pay`.
+pub(crate) async fn open(arguments: SessionArguments) -> Result<(), Fault> {
+    let Some(pay) = arguments.pay.settings()? else {
+        return Err(
+            Fault::new(FaultCode::InvalidRequest, "nobody is named who pays").hint("name a wallet with --wallet")
+        );
+    };
+    let endpoint = Endpoint::paying(&arguments.endpoint, pay.payer().await?);
+    let bill = bill(endpoint.post("/session", &json!({ "model": arguments.model })).await?)?;
+    let token = endpoint.session_token().ok_or_else(|| {
+        Fault::new(FaultCode::BadFrame, "the endpoint took the payment and gave no token")
+            .hint("`computepool wallet refunds` gets back what is not used")
+    })?;
+    show(&bill);
+    println!("\nWhoever has this token uses the session: a key for every OpenAI client.\n");
+    println!("export OPENAI_BASE_URL={} OPENAI_API_KEY={}", arguments.endpoint, token.reveal());
+    println!("\nEnd it with: COMPUTEPOOL_SESSION=$OPENAI_API_KEY computepool sessions --close");
+    Ok(())
+}
+
 fn token(path: &Path) -> Result<String, Fault> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::new(FaultCode::Io, format!("{} cannot be read: {error}", path.display())))?;
@@ -70,8 +92,16 @@ fn token(path: &Path) -> Result<String, Fault> {
 async fn mine(endpoint: &str, token: String, close: bool) -> Result<(), Fault> {
     let endpoint = Endpoint::new(endpoint, Some(token));
     let bill = if close { endpoint.delete("/session").await? } else { endpoint.get("/session").await? };
-    let bill: Bill = serde_json::from_value(bill)
-        .map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's bill cannot be read: {error}")))?;
+    show(&self::bill(bill)?);
+    Ok(())
+}
+
+fn bill(text: Value) -> Result<Bill, Fault> {
+    serde_json::from_value(text)
+        .map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's bill cannot be read: {error}")))
+}
+
+fn show(bill: &Bill) {
     println!("session    {}: {}", phase(bill.phase), bill.reason);
     println!("model      {}", bill.model);
     println!("account    {}", bill.account);
@@ -88,7 +118,6 @@ async fn mine(endpoint: &str, token: String, close: bool) -> Result<(), Fault> {
     for transaction in &bill.transactions {
         println!("           {transaction}");
     }
-    Ok(())
 }
 
 /// An orchestrator's sessions.

@@ -110,6 +110,8 @@ enum WalletTask {
     Send(money::SendArguments),
     /// Turn USDCx into USDC; with --claim, collect what was earned before.
     Withdraw(money::WithdrawArguments),
+    /// Show the sessions that were paid for, and with --take get back what is not used, without whoever sold them.
+    Refunds(money::RefundsArguments),
     /// Get play money, on a devnet or a testnet.
     Faucet(Which),
 }
@@ -121,6 +123,7 @@ pub(crate) async fn wallet(arguments: WalletArguments) -> Result<bool, Fault> {
         WalletTask::Show(which) => money::show(place, which.name).await.map(|()| true),
         WalletTask::Send(arguments) => money::send(place, arguments).await,
         WalletTask::Withdraw(arguments) => money::withdraw(place, arguments).await,
+        WalletTask::Refunds(arguments) => money::refunds(place, arguments).await,
         WalletTask::Faucet(which) => money::faucet(place, which.name).await.map(|()| true),
         // Keyrings and people may take their time.
         task => blocking(move || keys(&place, task)).await,
@@ -143,7 +146,11 @@ fn keys(place: &Place, task: WalletTask) -> Result<bool, Fault> {
             keys::export(place, &which.name, &out, new_passphrase_file.as_deref())
         }
         WalletTask::Forget(which) => keys::forget(place, &which.name),
-        WalletTask::Show(_) | WalletTask::Send(_) | WalletTask::Withdraw(_) | WalletTask::Faucet(_) => Ok(false),
+        WalletTask::Show(_)
+        | WalletTask::Send(_)
+        | WalletTask::Withdraw(_)
+        | WalletTask::Refunds(_)
+        | WalletTask::Faucet(_) => Ok(false),
     }
 }
 

@@ -20,7 +20,7 @@ mod settlement;
 pub use demand::{Demand, MAX_BODY_BYTES, Offer};
 pub use draft::{Draft, LEAD_S, LONGEST_S, Payment};
 pub use error::{PayError, Unfit};
-pub use means::Means;
+pub use means::{Escrow, Means};
 pub use settlement::Settlement;
 
 use computepool_core::money::B256;

@@ -197,6 +197,9 @@ impl Payments {
         if voucher.authorization.to != account {
             return Err(refuse(Reason::Recipient));
         }
+        if !terms.payer.is_zero() && voucher.authorization.from != terms.payer {
+            return Err(refuse(Reason::Payer));
+        }
         if voucher.authorization.value != terms.amount {
             return Err(refuse(Reason::Value));
         }

@@ -40,6 +40,8 @@ struct Running {
     /// Paid up to then, as far as this one is concerned.
     since_ms: u64,
     delivered: bool,
+    /// What its tokens paid for, others or not.
+    served_ms: u64,
 }
 
 impl Meter {
@@ -56,7 +58,7 @@ impl Meter {
     /// A generation's first step.
     pub fn began(&mut self, generation: GenerationId, at_ms: u64) {
         let since_ms = self.at(at_ms);
-        self.running.entry(generation).or_insert(Running { since_ms, delivered: false });
+        self.running.entry(generation).or_insert(Running { since_ms, delivered: false, served_ms: 0 });
     }
 
     /// A token of a generation; true for its first. Unknown ones pay for nothing.
@@ -66,16 +68,18 @@ impl Meter {
         let first = !running.delivered;
         let most = if running.delivered { STALL_MS } else { FIRST_TOKEN_MS };
         let from = running.since_ms.max(now.saturating_sub(most));
-        *running = Running { since_ms: now, delivered: true };
+        let served_ms = running.served_ms + (now - from);
+        *running = Running { since_ms: now, delivered: true, served_ms };
         self.coverage.add(from, now);
         self.settle();
         first
     }
 
-    /// A generation is over.
-    pub fn ended(&mut self, generation: GenerationId) {
-        self.running.remove(&generation);
+    /// A generation is over. Returns the milliseconds that it was paid for.
+    pub fn ended(&mut self, generation: GenerationId) -> u64 {
+        let served_ms = self.running.remove(&generation).map_or(0, |running| running.served_ms);
         self.settle();
+        served_ms
     }
 
     /// What it shows.

@@ -106,7 +106,7 @@ pub(crate) fn make(
         amount: tariff.amount,
         lifetime_s: tariff.lifetime_s,
         expires_s: now_s.saturating_add(validity.voucher_s).saturating_add(validity.grace_s),
-        payer: Account::ZERO,
+        payer: asked.payer.unwrap_or(Account::ZERO),
         salt: B256::ZERO,
     };
     terms.salt = key.salt(asked, &terms, &nonce);
@@ -123,6 +123,7 @@ pub(crate) fn make(
             version: token.version,
             asset_transfer_method: Some(TRANSFER_METHOD.into()),
             computepool: Bound {
+                payer: asked.payer.map(|payer| payer.to_string()),
                 coalition: prefixed(terms.coalition.0),
                 lifetime: terms.lifetime_s,
                 expires: terms.expires_s,
@@ -170,14 +171,7 @@ pub(crate) fn check(
         return Err(Reason::Requirements);
     }
     let bound = &accepted.extra.computepool;
-    let terms = SessionTerms {
-        coalition: CoalitionId(voucher::word(&bound.coalition)?),
-        amount: voucher::units(&accepted.amount)?,
-        lifetime_s: bound.lifetime,
-        expires_s: bound.expires,
-        payer: Account::ZERO,
-        salt: voucher::word(&bound.salt)?,
-    };
+    let terms = bound.terms(voucher::units(&accepted.amount)?)?;
     let mut nonce = [0; 16];
     hex::decode_to_slice(&bound.nonce, &mut nonce).map_err(|_| Reason::Payload)?;
     let salt = key.salt(asked, &terms, &nonce);

@@ -128,7 +128,8 @@ impl Turnstile {
         let mut inner = self.inner();
         let session = inner.generations.remove(&generation);
         if let Some(pass) = session.and_then(|session| inner.passes.get_mut(&session)) {
-            pass.meter.ended(generation);
+            let served_ms = pass.meter.ended(generation);
+            tracing::debug!(%generation, account = %pass.account, served_ms, "a generation was metered");
         }
     }
 

@@ -129,3 +129,46 @@ async fn a_voucher_that_was_taken_is_acknowledged_also_when_the_answer_fails() {
     assert!(answer.headers.contains_key("computepool-session"), "it can be asked again for the same money");
     assert_eq!(toll.metered().tokens, 0);
 }
+
+/// Asks for a session with a model.
+async fn open(endpoint: &Endpoint, headers: &[(&str, &str)], body: Value) -> Answer {
+    let mut request = Request::post("/v1/session").header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    endpoint.send(request.body(Body::from(body.to_string())).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_session_is_opened_before_anything_is_asked() {
+    let toll = Arc::new(FakeToll::default());
+    let endpoint = charging(FakeInference::saying("ok"), &toll);
+    let fake = json!({ "model": "fake" });
+    assert_eq!(open(&endpoint, &[], fake.clone()).await.error().0, 402);
+    let paid = open(&endpoint, &[("payment-signature", "pay")], fake.clone()).await;
+    let token = paid.headers["computepool-session"].to_str().unwrap().to_owned();
+    assert_eq!((paid.ok()["model"].clone(), toll.metered()), ("fake".into(), Metered::default()));
+    chat(&endpoint, &[("authorization", &bearer(&token))], json!({})).await.ok();
+    assert_eq!(toll.metered().ended, 1);
+
+    assert_eq!(open(&endpoint, &[], json!({ "model": "other" })).await.error().0, 404);
+    assert_eq!(open(&endpoint, &[], json!({})).await.error().0, 400);
+    let known = open(&endpoint, &[("authorization", "Bearer sk-own")], fake.clone()).await.error();
+    assert_eq!((known.0, known.1), (400, "not_paid".into()), "the owner pays nothing");
+    let free = Endpoint::new(FakeInference::saying("ok"));
+    assert_eq!(open(&free, &[], fake).await.error().0, 404);
+}
+
+#[tokio::test]
+async fn who_says_who_will_pay_is_quoted_by_name() {
+    let toll = Arc::new(FakeToll::default());
+    let endpoint = charging(FakeInference::saying("ok"), &toll);
+    let payer = "0x209693bc6afc0c5328ba36faf03c514ef312287c";
+    assert_eq!(chat(&endpoint, &[("computepool-payer", payer)], json!({})).await.error().0, 402);
+    assert_eq!(toll.asked()[0].payer, Some(payer.parse().unwrap()));
+    for wrong in ["me", "0x00", "0x0000000000000000000000000000000000000000"] {
+        let answer = chat(&endpoint, &[("computepool-payer", wrong)], json!({})).await;
+        assert_eq!(answer.error().0, 400, "{wrong}");
+    }
+    assert_eq!(toll.asked().len(), 1);
+}

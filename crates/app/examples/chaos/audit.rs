@@ -37,9 +37,12 @@ pub(crate) async fn audit(world: &World, before: &Books, clients: &Clients, blow
         if session.phase != SessionPhase::Closed {
             wrong.push(format!("session {account} is not closed: {:?}", session.phase));
         }
-        let seen = seen.get(account).copied().unwrap_or_default();
+        let seen = seen.get(account).cloned().unwrap_or_default();
         if let Some(short) = unpaid(session, &seen) {
-            wrong.push(format!("session {account}: {short:?} of {:?} that were served were not paid", seen.served));
+            wrong.push(format!(
+                "session {account}: {short:?} of {:?} that were served were not paid: {:?}",
+                seen.served, seen.answers
+            ));
         }
     }
     let never: Vec<Account> = accounts.iter().filter(|it| sessions.iter().all(|(at, _)| at != *it)).copied().collect();

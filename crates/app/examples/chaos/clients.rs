@@ -21,11 +21,13 @@ const PAID_PAUSE: Duration = Duration::from_millis(computepool_payments::meter::
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// What was seen of a session by whom it served.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// From the first token of each answer to its last, all together; a pause counts for as long as one is paid.
     pub(crate) served: Duration,
     pub(crate) tokens: u64,
+    /// The same, answer by answer.
+    pub(crate) answers: Vec<(String, Duration)>,
 }
 
 #[derive(Default)]
@@ -60,6 +62,8 @@ impl Clients {
             account: world.user,
             tokens: vec![world.card().book.token()],
             most: Amount::usdc(10_000_000),
+            sessions: Some(world.escrow()),
+            book: None,
         };
         let left = Arc::new(AtomicU64::new(generations));
         Self { api: world.api().to_owned(), payer, left, counts: Arc::default(), seen: Arc::default() }
@@ -136,6 +140,7 @@ impl Clients {
         };
         let session = client.paid().map(|paid| paid.payment.authorization.to);
         let (mut served, mut last, mut count, mut ended) = (Duration::ZERO, None::<Instant>, 0_u64, false);
+        let mut name = String::new();
         let mut parts = response.bytes_stream();
         let mut pending = Vec::new();
         while let Some(Ok(part)) = parts.next().await {
@@ -150,6 +155,7 @@ impl Clients {
                     last = Some(Instant::now());
                     count += 1;
                 }
+                name = chunk["id"].as_str().unwrap_or_default().to_owned();
                 ended |= chunk["choices"][0]["finish_reason"].is_string();
             }
         }
@@ -159,6 +165,7 @@ impl Clients {
             let seen = seen.entry(session).or_default();
             seen.tokens += count;
             seen.served += served;
+            seen.answers.push((name, served));
         }
         match (ended, count) {
             (true, _) => Outcome::Whole,

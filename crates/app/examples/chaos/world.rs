@@ -12,6 +12,7 @@ use computepool_app::supervised::Supervised;
 use computepool_chain::tokens::{Balances, Tokens};
 use computepool_core::Account;
 use computepool_core::ports::{CoalitionId, NetworkStatus, ShardPhase};
+use computepool_payments::client::Escrow;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -104,7 +105,7 @@ impl World {
         let (control, http) = (port(), port());
         let model = format!("{MODEL}={}", computepool_app::sample_model_path().unwrap().display());
         let words = format!(
-            "orchestrator --supervised --listen /ip4/127.0.0.1/tcp/{control} --identity {} --state {} --money-folder {} \
+            "orchestrator --log warn,computepool_payments=debug --supervised --listen /ip4/127.0.0.1/tcp/{control} --identity {} --state {} --money-folder {} \
              --api 127.0.0.1:{http} --model {model} --shards 3 --kv-mb 256 --context 1024 --key-sha256 {} \
              --key-requests-per-minute 0 {}",
             at("orchestrator.key"),
@@ -167,6 +168,12 @@ impl World {
     /// The chain itself, not what stands before it.
     pub(crate) fn card(&self) -> ChainCard {
         ChainCard::read(&self.devnet.address().chain).unwrap()
+    }
+
+    /// Whom the user pays, and nobody else.
+    pub(crate) fn escrow(&self) -> Escrow {
+        let book = self.card().book;
+        Escrow::new(book.chain_id, move |terms| book.session_account(terms))
     }
 
     pub(crate) fn onlooker(&self) -> Onlooker {

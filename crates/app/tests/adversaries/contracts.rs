@@ -4,30 +4,6 @@ use alloy_sol_types::sol;
 
 sol! {
     #[derive(Debug)]
-    struct Place {
-        uint16 start;
-        uint16 end;
-        address holder;
-        bool bond;
-    }
-
-    #[derive(Debug)]
-    struct Terms {
-        bytes32 model;
-        Place[] places;
-        uint96 unitRate;
-        uint16 feeBps;
-        uint16 royaltyBps;
-        address owner;
-        uint64 stake;
-        address arbiter;
-        address meter;
-        uint32 exitDelay;
-        uint64 deadline;
-        bytes32 salt;
-    }
-
-    #[derive(Debug)]
     struct Quote {
         bytes32 coalition;
         uint64 amount;
@@ -55,10 +31,7 @@ sol! {
 
     contract Coalition {
         function offer(bytes32 id) external view returns (Offer memory);
-        function termsId(Terms calldata terms) external view returns (bytes32);
-        function propose(Terms calldata terms) external returns (bytes32 id);
         function sign(bytes32 id, uint16 place) external;
-        function activate(bytes32 id) external;
         function resign(bytes32 id) external;
     }
 

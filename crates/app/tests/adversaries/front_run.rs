@@ -10,7 +10,7 @@ use crate::proxy::Proxy;
 use crate::world::{Reach, World, account, read, reason};
 
 /// The payer takes an authorization back: the call for it.
-async fn cancellation(world: &World, voucher: &Voucher) -> Usdc::cancelAuthorizationCall {
+pub(crate) async fn cancellation(world: &World, voucher: &Voucher) -> Usdc::cancelAuthorizationCall {
     let token = world.meter.token();
     let domain = json!({
         "name": token.name, "version": token.version, "chainId": token.chain.0, "verifyingContract": token.contract,
@@ -29,7 +29,7 @@ async fn cancellation(world: &World, voucher: &Voucher) -> Usdc::cancelAuthoriza
 }
 
 /// Anybody executes a voucher at the token itself.
-fn execution(voucher: &Voucher) -> Usdc::transferWithAuthorizationCall {
+pub(crate) fn execution(voucher: &Voucher) -> Usdc::transferWithAuthorizationCall {
     let says = &voucher.authorization;
     Usdc::transferWithAuthorizationCall {
         from: says.from.0,
@@ -47,7 +47,7 @@ async fn purse(world: &World) -> U256 {
     world.usdc(world.people.payer).await
 }
 
-fn usdc(world: &World) -> Account {
+pub(crate) fn usdc(world: &World) -> Account {
     world.devnet.book.usdc
 }
 

@@ -15,6 +15,7 @@ mod misdirected;
 mod operators;
 mod orchestrator;
 mod proxy;
+mod refunds;
 mod reorganised;
 mod replayed;
 mod underfunded;

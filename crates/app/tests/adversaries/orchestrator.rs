@@ -6,7 +6,8 @@ use computepool_core::{Account, GenerationId};
 use computepool_payments::x402::PaymentPayload;
 
 use crate::contracts::{Coalition, Session};
-use crate::world::{World, account, read, step};
+use crate::front_run::{cancellation, execution, usdc};
+use crate::world::{World, account, read, reason, step};
 
 /// The meter's key does something behind the back of its own payments.
 async fn does(world: &World, intent: Intent) {
@@ -133,6 +134,60 @@ async fn a_quote_that_was_opened_for_another_is_not_served_and_its_payer_keeps_t
     assert!(world.toll.began(admission.session, GenerationId([1; 16])).is_err());
     assert_eq!(world.usdc(world.people.payer).await, before);
     does(&world, Intent::Close { session: account(&payload), served_ms: 0 }).await;
+    assert_eq!(world.assert_adds_up().await.len(), 1);
+}
+
+/// A dishonest meter and its accomplice: the accomplice signs for the account that the payer was quoted and takes it back,
+/// so that it reads as executed; the payer's voucher is executed by anybody, and the session opened as the accomplice's.
+async fn with_an_accomplice(world: &World, payload: &PaymentPayload) -> Account {
+    let (terms, voucher) = read(payload);
+    let (_, taken_back) = read(&world.voucher(world.people.other, payload.accepted.clone()));
+    let people = &world.people;
+    world.does(people.stranger, usdc(world), &cancellation(world, &taken_back).await).await;
+    world.does(people.stranger, usdc(world), &execution(&voucher)).await;
+    does(world, Intent::Open { terms, voucher: taken_back, start: false }).await;
+    let session = account(payload);
+    does(world, Intent::Close { session, served_ms: 0 }).await;
+    world.on_chain(session).await.unwrap().payer
+}
+
+#[tokio::test]
+async fn an_accomplice_gets_nothing_of_what_was_quoted_to_a_payer_by_name() {
+    let world = World::new().await;
+    let payer = world.people.payer;
+    let before = world.usdc(payer).await;
+    let accepted = world.quote_for(Some(payer)).await;
+    let payload = world.voucher(payer, accepted);
+    assert_eq!(with_an_accomplice(&world, &payload).await, payer);
+    assert_eq!(world.usdc(payer).await, before);
+    assert_eq!(world.assert_adds_up().await.len(), 1);
+}
+
+/// What an x402 client without a name has to trust its server with: a single voucher.
+#[tokio::test]
+async fn a_quote_that_names_nobody_leaves_it_to_the_meter_whose_the_money_is() {
+    let world = World::new().await;
+    let payload = world.paid().await;
+    assert_eq!(with_an_accomplice(&world, &payload).await, world.people.other);
+    assert_eq!(world.assert_adds_up().await.len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_else_pays_what_was_quoted_to_a_payer_by_name() {
+    let world = World::new().await;
+    let accepted = world.quote_for(Some(world.people.payer)).await;
+    let theirs = world.voucher(world.people.other, accepted.clone());
+    assert_eq!(reason(world.admit(&theirs).await), "invalid_payer");
+    // Nor is the name taken off, or changed.
+    for name in [None, Some(world.people.other.to_string())] {
+        let mut renamed = accepted.clone();
+        renamed.extra.computepool.payer = name;
+        let payload = world.voucher(world.people.other, renamed);
+        assert_eq!(reason(world.admit(&payload).await), "invalid_payment_requirements");
+    }
+    let admission = world.admit(&world.voucher(world.people.payer, accepted)).await.unwrap();
+    world.until(admission.session, BillPhase::Streaming).await;
+    world.closes(&admission).await;
     assert_eq!(world.assert_adds_up().await.len(), 1);
 }
 

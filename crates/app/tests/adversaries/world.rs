@@ -85,7 +85,7 @@ impl World {
         let devnet = set_up::devnet(&wallet).await;
         let rpc = Rpc::new(&devnet.network, Patience::default()).unwrap();
         let people = People::of(&wallet.card().accounts);
-        let coalition = set_up::coalition(&rpc, &devnet.book, &people).await;
+        let coalition = set_up::coalition(&devnet, &rpc, &wallet, &people).await;
         clock.reach(rpc.time().await.unwrap());
         let network = devnet.network.clone();
         let outbox = Folder::open(&folder.path().join("witness"), 31_337, people.stranger.0).unwrap();

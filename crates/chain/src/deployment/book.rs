@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use computepool_core::money::{Account, Asset, ChainId};
-use computepool_core::ports::TokenDomain;
+use computepool_core::ports::{SessionTerms, TokenDomain};
 use serde::{Deserialize, Serialize};
 
 use crate::ChainError;
+use crate::sessions::terms;
 
 /// The addresses of one deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,11 @@ impl AddressBook {
             chain: self.chain_id,
             contract: self.usdc,
         }
+    }
+
+    /// Where the money of a session with these terms lies.
+    pub fn session_account(&self, terms: &SessionTerms) -> Account {
+        Account(terms::account(self.session_escrow.0, terms))
     }
 
     /// Reads a book. `None` when there is no such file.

@@ -9,9 +9,9 @@ use computepool_core::money::{Account, Amount, TxHash};
 use computepool_core::ports::CoalitionId;
 
 use super::share::{Flow, Units};
-use super::{Bond, Earnings, Membership, Payout, PayoutKind, Pool, Record, Seat, Session, SessionEarning, usdcx};
+use super::{Bond, Earnings, Payout, PayoutKind, Pool, Record, Seat, Session, SessionEarning, usdcx};
 use crate::ChainError;
-use crate::contracts::SessionEscrow;
+use crate::contracts::{Coalition, SessionEscrow};
 use crate::sessions::positive;
 
 /// How many blocks are searched at a time: public endpoints refuse larger ranges.
@@ -73,7 +73,7 @@ impl<'a> Scan<'a> {
     async fn window(&mut self, from: u64, to: u64) -> Result<(), ChainError> {
         self.times.clear();
         let contracts = vec![self.earnings.contract(), self.earnings.book.session_escrow.0];
-        let events = vec![Membership::Signed::SIGNATURE_HASH, SessionEscrow::SessionOpened::SIGNATURE_HASH];
+        let events = vec![Coalition::Signed::SIGNATURE_HASH, SessionEscrow::SessionOpened::SIGNATURE_HASH];
         for log in self.logs(contracts, events, from, to).await? {
             self.began(&log).await?;
         }
@@ -120,7 +120,7 @@ impl<'a> Scan<'a> {
 
     /// A membership or a session begins.
     async fn began(&mut self, log: &Log) -> Result<(), ChainError> {
-        if let Some(signed) = read::<Membership::Signed>(log)? {
+        if let Some(signed) = read::<Coalition::Signed>(log)? {
             let id = CoalitionId(signed.id);
             if signed.operator == self.operator.0 && !self.seats.contains_key(&signed.id) {
                 let seat = self.earnings.seat(id, self.operator).await?;

@@ -13,7 +13,7 @@ pub(super) fn code_of(escrow: Address) -> Address {
 
 /// The address of the account with these terms: a minimal clone (ERC-1167) of the sessions' code with the terms behind it
 /// (OpenZeppelin `Clones`), created by the escrow with CREATE2 and salt 0.
-pub(super) fn account(escrow: Address, terms: &SessionTerms) -> Address {
+pub(crate) fn account(escrow: Address, terms: &SessionTerms) -> Address {
     account_of(escrow, &quote(terms))
 }
 

@@ -4,7 +4,7 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol;
 use alloy::sol_types::{Eip712Domain, SolCall, SolStruct};
 use computepool_chain::Sessions;
-use computepool_chain::coalitions::terms_id;
+use computepool_chain::coalitions::{Founding, terms_id};
 use computepool_chain::deployment::{AddressBook, deploy};
 use computepool_chain::sender::{Sender, Until};
 use computepool_core::coalition::{CoalitionTerms, FoundedPlace};
@@ -31,30 +31,7 @@ sol! {
     }
     function account(Quote calldata quote) external view returns (address);
 
-    struct Place {
-        uint16 start;
-        uint16 end;
-        address holder;
-        bool bond;
-    }
-    struct Terms {
-        bytes32 model;
-        Place[] places;
-        uint96 unitRate;
-        uint16 feeBps;
-        uint16 royaltyBps;
-        address owner;
-        uint64 stake;
-        address arbiter;
-        address meter;
-        uint32 exitDelay;
-        uint64 deadline;
-        bytes32 salt;
-    }
-    function termsId(Terms calldata terms) external view returns (bytes32);
-    function propose(Terms calldata terms) external returns (bytes32 id);
     function sign(bytes32 id, uint16 place) external;
-    function activate(bytes32 id) external;
     function faucet(address to) external;
 
     struct TransferWithAuthorization {
@@ -122,57 +99,38 @@ async fn accounts_are_where_the_escrow_puts_them_and_nothing_is_made_up() {
 /// Two operators, eight layers, 0.0008 USDCx a second; the first of anvil's accounts is the meter. No stake: bonds.
 pub(crate) async fn coalition(chain: &Chain, book: &AddressBook, meter: &Sender) -> CoalitionId {
     let others: Vec<Address> = chain.rpc.request("eth_accounts", ()).await.unwrap();
-    let place = |start, end, holder| Place { start, end, holder, bond: true };
-    let terms = Terms {
-        model: B256::repeat_byte(2),
+    let place = |start, end, holder| FoundedPlace {
+        layers: LayerRange::new(start, end).unwrap(),
+        holder: Account(holder),
+        bond: true,
+    };
+    let terms = CoalitionTerms {
+        model: ContentHash([2; 32]),
         places: vec![place(0, 5, others[1]), place(5, 8, others[2])],
-        unitRate: "10000000000".parse().unwrap(),
-        feeBps: 0,
-        royaltyBps: 0,
-        owner: Address::ZERO,
-        stake: 1_000_000,
-        arbiter: others[3],
-        meter: meter.account(),
-        exitDelay: 86_400,
-        deadline: chain.rpc.time().await.unwrap() + 86_400,
+        unit_rate: Amount::usdcx(10_000_000_000),
+        fee_bps: 0,
+        royalty_bps: 0,
+        owner: Account::ZERO,
+        stake: Amount::usdc(1_000_000),
+        arbiter: Account(others[3]),
+        meter: Account(meter.account()),
+        exit_delay_s: 86_400,
+        deadline_s: chain.rpc.time().await.unwrap() + 86_400,
         salt: B256::ZERO,
     };
     let contract = book.coalition.0;
-    let id = chain.rpc.call(contract, &termsIdCall { terms: terms.clone() }).await.unwrap();
-    assert_eq!(terms_id(book.chain_id, book.coalition, &in_our_words(&terms)), Some(CoalitionId(id)));
-    let send = async |intent: computepool_chain::sender::Intent| meter.send(intent, Until::Final).await.unwrap();
-    let call = |what| computepool_chain::sender::Intent::new(what, Purpose::Coalition, contract);
-    send(call("propose").calling(&proposeCall { terms })).await;
+    let founding = Founding::new(meter.clone(), book);
+    // Had the contract another id for these terms, nobody could sign under this one.
+    let id = founding.propose(&terms).await.unwrap();
+    assert_eq!(terms_id(book.chain_id, book.coalition, &terms), Some(id));
     for (place, operator) in [(0, others[1]), (1, others[2])] {
         // They are anvil's own accounts: it signs for them.
-        let input = Bytes::from(signCall { id, place }.abi_encode());
+        let input = Bytes::from(signCall { id: id.0, place }.abi_encode());
         let transaction = json!({ "from": operator, "to": contract, "input": input });
         let _: B256 = chain.rpc.request("eth_sendTransaction", (transaction,)).await.unwrap();
     }
-    send(call("activate").calling(&activateCall { id })).await;
-    CoalitionId(id)
-}
-
-fn in_our_words(terms: &Terms) -> CoalitionTerms {
-    let place = |place: &Place| FoundedPlace {
-        layers: LayerRange::new(place.start.into(), place.end.into()).unwrap(),
-        holder: Account(place.holder),
-        bond: place.bond,
-    };
-    CoalitionTerms {
-        model: ContentHash(terms.model.0),
-        places: terms.places.iter().map(place).collect(),
-        unit_rate: Amount::usdcx(terms.unitRate.to()),
-        fee_bps: terms.feeBps,
-        royalty_bps: terms.royaltyBps,
-        owner: Account(terms.owner),
-        stake: Amount::usdc(terms.stake),
-        arbiter: Account(terms.arbiter),
-        meter: Account(terms.meter),
-        exit_delay_s: terms.exitDelay,
-        deadline_s: terms.deadline,
-        salt: terms.salt,
-    }
+    founding.activate(id).await.unwrap();
+    id
 }
 
 /// An authorization of the first account's, signed.

@@ -7,10 +7,10 @@ use computepool_app::chains::ChainCard;
 use computepool_app::cluster::Cluster;
 use computepool_app::devnet::DevnetAddress;
 use computepool_app::onlooker::{Onlooker, Settlement, Share};
-use computepool_app::paying::Payer;
+use computepool_app::paying::{Payer, PaymentBook};
 use computepool_app::purse::{Purse, PurseSettings};
-use computepool_core::ports::{CoalitionId, NetworkStatus};
-use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
+use computepool_core::ports::{Authorization, CoalitionId, NetworkStatus};
+use computepool_core::{Amount, Asset, Fault, FaultCode};
 use serde_json::json;
 
 use super::{Shown, stage};
@@ -48,15 +48,16 @@ pub(super) async fn ask(
     let quote = quote(cluster, status).await?;
     stage(began, &format!("402 Payment Required: {}", quote.description));
     let before = onlooker.shares(quote.coalition).await?;
-    let (payer, account) = payer(devnet).await?;
+    let payer = payer(devnet).await?;
     let endpoint = Endpoint::paying(cluster.api(), payer);
-    let screen = RefCell::new(Screen { column: 0, told: Vec::new(), began: Instant::now(), opened: false });
+    let screen =
+        RefCell::new(Screen { column: 0, told: Vec::new(), earned: Vec::new(), began: Instant::now(), opened: false });
     let mut show = |text: &str| screen.borrow_mut().text(text);
     let asking = super::ask(&endpoint, arguments, status, &mut show);
     let watching = async {
         loop {
             if let Ok(shares) = onlooker.shares(quote.coalition).await {
-                let paid = endpoint.paid().map(|paid| paid.payment.authorization.to);
+                let paid = endpoint.paid().map(|paid| paid.payment.authorization);
                 screen.borrow_mut().tick(&names, paid, &before, &shares);
             }
             tokio::time::sleep(TICK).await;
@@ -68,13 +69,6 @@ pub(super) async fn ask(
     };
     let paid = endpoint.paid().ok_or_else(|| Fault::new(FaultCode::Internal, "nothing was paid"))?;
     let authorization = paid.payment.authorization;
-    stage(
-        began,
-        &format!(
-            "the voucher: {} signed {} to the session's account {}",
-            account, authorization.value, authorization.to
-        ),
-    );
     let bill = endpoint.delete("/session").await?;
     stage(began, &format!("closing: {} ms were served", bill["served_ms"]));
     let session = onlooker.closed(authorization.to, SETTLED).await?;
@@ -130,7 +124,7 @@ async fn quote(cluster: &Cluster, status: &NetworkStatus) -> Result<Quoted, Faul
 }
 
 /// The devnet's user, with a wallet of its own.
-async fn payer(devnet: &DevnetAddress) -> Result<(Payer, Account), Fault> {
+async fn payer(devnet: &DevnetAddress) -> Result<Payer, Fault> {
     let card = ChainCard::read(&devnet.chain)?;
     let settings = PurseSettings {
         folder: Some(devnet.wallets.clone()),
@@ -141,13 +135,15 @@ async fn payer(devnet: &DevnetAddress) -> Result<(Payer, Account), Fault> {
     let purse = tokio::task::spawn_blocking(move || Purse::open(&settings, contracts))
         .await
         .map_err(|error| Fault::new(FaultCode::Internal, format!("the wallet was not opened: {error}")))??;
-    Ok((Payer::new(&purse, &card, Amount::usdc(10_000_000)), purse.account))
+    let book = PaymentBook::usual(Some(&devnet.wallets))?;
+    Ok(Payer::of_sessions(&purse, &card, Amount::usdc(10_000_000), book))
 }
 
 /// A terminal on which an answer appears, and what it costs between its lines.
 struct Screen {
     column: usize,
     told: Vec<Amount>,
+    earned: Vec<Amount>,
     began: Instant,
     opened: bool,
 }
@@ -164,9 +160,10 @@ impl Screen {
         self.column = 0;
     }
 
-    fn tick(&mut self, names: &Names<'_>, session: Option<Account>, before: &[Share], shares: &[Share]) {
-        if let (Some(session), false) = (session, self.opened) {
-            self.line(&format!("session {session} is being opened while the answer comes"));
+    fn tick(&mut self, names: &Names<'_>, paid: Option<Authorization>, before: &[Share], shares: &[Share]) {
+        if let (Some(Authorization { from, to, value, .. }), false) = (paid, self.opened) {
+            self.line(&format!("voucher: {from} signed {value} to {to}"));
+            self.line("that account's session is being opened while the answer comes");
             self.opened = true;
         }
         let flowing: Vec<Amount> = shares.iter().map(|share| share.flowing).collect();
@@ -181,10 +178,12 @@ impl Screen {
                 before.iter().find(|it| it.payee == share.payee).map_or(Amount::zero(Asset::Usdcx), |it| it.received);
             share.received.less(earlier).unwrap_or(earlier)
         };
-        if shares.iter().any(|share| !earned(share).is_zero()) {
+        let sum: Vec<Amount> = shares.iter().map(earned).collect();
+        if sum != self.earned && sum.iter().any(|amount| !amount.is_zero()) {
             let sums: Vec<String> =
                 shares.iter().map(|share| format!("{} +{}", names.of(share), earned(share).to_decimal())).collect();
             self.line(&format!("earned: {}", sums.join(", ")));
+            self.earned = sum;
         }
     }
 }

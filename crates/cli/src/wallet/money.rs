@@ -1,13 +1,14 @@
 //! A wallet's money: what there is, and how it is sent on.
 
 use clap::Args;
-use computepool_app::accounts::{Accounts, Allowance, Done, Hand, Step, WalletName};
+use computepool_app::accounts::{Accounts, Allowance, Done, Hand, Standing, Step, WalletName};
 use computepool_app::chains::ChainCard;
 use computepool_app::earnings::{Question, Statement, coalition};
+use computepool_app::paying::PaymentBook;
 use computepool_app::purse::Purse;
 use computepool_core::money::ChainId;
-use computepool_core::ports::CoalitionId;
-use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
+use computepool_core::ports::{CoalitionId, SessionOnChain};
+use computepool_core::{Account, Amount, Asset, Fault, FaultCode, MoneyError};
 
 use super::{Place, blocking, first, keys, limits};
 use crate::show::table;
@@ -41,6 +42,17 @@ pub(super) struct WithdrawArguments {
     /// Send the USDC that comes of it on to this account.
     #[arg(long)]
     to: Option<Account>,
+}
+
+#[derive(Args)]
+pub(super) struct RefundsArguments {
+    /// The wallet.
+    #[arg(default_value = "main")]
+    name: WalletName,
+    /// Get back what can be had now. A session that is still open is stopped first, and its rest can be taken five minutes
+    /// later.
+    #[arg(long)]
+    take: bool,
 }
 
 /// `computepool wallet show`.
@@ -150,6 +162,61 @@ pub(super) async fn withdraw(place: Place, arguments: WithdrawArguments) -> Resu
     }
     let after = accounts.balances(account).await?;
     println!("{account} has {} and {}.", after.usdc, after.usdcx);
+    Ok(true)
+}
+
+/// `computepool wallet refunds`.
+pub(super) async fn refunds(place: Place, arguments: RefundsArguments) -> Result<bool, Fault> {
+    let card = place.card()?;
+    let account = super::account_of(place.wallets.clone(), &arguments.name)?;
+    let book = PaymentBook::usual(place.wallets.as_deref())?;
+    let paid = Accounts::on(card)?.paid_sessions(account, &book).await?;
+    if paid.is_empty() {
+        println!("{account} has paid for no session from here.");
+        return Ok(true);
+    }
+    let head = ["session", "paid to", "USDC", "it", "paid out", "came back"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for session in &paid {
+        let (state, figures) = match &session.standing {
+            Standing::Nothing => ("was never opened, and took nothing", None),
+            Standing::Unopened(_) => ("was not opened; the money waits", None),
+            Standing::Open(figures) => ("is open", Some(figures)),
+            Standing::Stopped(figures) => ("is stopped, and waits for its meter", Some(figures)),
+            Standing::Closed(figures, false) => ("is over", Some(figures)),
+            Standing::Closed(figures, true) => ("is over, and something lies there", Some(figures)),
+        };
+        let of = |figure: fn(&SessionOnChain) -> Result<Amount, MoneyError>| {
+            figures.map_or(Ok(String::new()), |figures| figure(figures).map(|amount| amount.to_decimal()))
+        };
+        let (to, amount) = (session.payment.to.to_string(), session.payment.amount.to_decimal());
+        let out = of(|it| it.streamed.plus(it.topped_up))?;
+        let back = of(|it| Ok(it.refund))?;
+        rows.push(vec![to, session.payment.resource.clone(), amount, state.to_owned(), out, back]);
+    }
+    println!("{}", table(&rows));
+    if !arguments.take {
+        println!("--take gets back what can be had.");
+        return Ok(true);
+    }
+    let (accounts, _, hand) = open(&place, arguments.name).await?;
+    let mut steps = Vec::new();
+    for session in &paid {
+        steps.extend(accounts.fetch(session).await?);
+    }
+    if steps.is_empty() {
+        println!("Nothing can be had now.");
+        return Ok(true);
+    }
+    for step in &steps {
+        println!("  {}; gas at most {}", step.what, step.fee);
+    }
+    if !agreed(&place, "Do that?").await? {
+        return Ok(false);
+    }
+    for step in steps {
+        did(&accounts, &hand, step).await?;
+    }
     Ok(true)
 }
 

@@ -48,6 +48,9 @@ pub struct Asked {
     pub model: ModelId,
     /// The address that was asked, as its caller knows it: `https://pool.example/v1/chat/completions`.
     pub resource: String,
+    /// Who will pay, where the asker says so. A quote that names its payer can be paid by nobody else, and what is not used
+    /// goes back there whatever anybody says; of one that names none, the meter says whose the money is.
+    pub payer: Option<Account>,
 }
 
 /// The answer 402, ready to be sent.

@@ -68,6 +68,9 @@ pub enum Unfit {
         /// What the server calls it.
         said: String,
     },
+    /// Not to a session of this payer's.
+    #[error("the money would not go to a session whose rest comes back: {0}")]
+    NoSession(&'static str),
     /// More than the payer allows.
     #[error("it costs {asked}, and at most {most} are paid")]
     TooDear {

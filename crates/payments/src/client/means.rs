@@ -1,13 +1,26 @@
 //! What a payer has, knows and allows.
 
-use computepool_core::ports::TokenDomain;
-use computepool_core::{Account, Amount};
+use std::fmt;
+use std::sync::Arc;
+
+use computepool_core::ports::{SessionTerms, TokenDomain};
+use computepool_core::{Account, Amount, ChainId};
+use serde_json::Value;
 
 use super::demand::{Demand, Offer};
 use super::error::{PayError, Unfit, shown};
+use crate::x402::Bound;
+
+/// Where sessions' money lies, by their terms, as the payer works it out for itself.
+#[derive(Clone)]
+pub struct Escrow {
+    /// On which chain.
+    pub chain: ChainId,
+    account: Arc<dyn Fn(&SessionTerms) -> Account + Send + Sync>,
+}
 
 /// What a payer has, knows and allows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Means {
     /// Who pays.
     pub account: Account,
@@ -15,6 +28,38 @@ pub struct Means {
     pub tokens: Vec<TokenDomain>,
     /// The most that one payment may cost. Tokens of other assets are not paid with.
     pub most: Amount,
+    /// Pays nobody but sessions of this escrow that name the payer: what is not used comes back from there, whatever the
+    /// server does. Without it any account that a server names is paid, as x402 has it.
+    pub sessions: Option<Escrow>,
+}
+
+impl Escrow {
+    /// One that works out accounts with `account`.
+    pub fn new(chain: ChainId, account: impl Fn(&SessionTerms) -> Account + Send + Sync + 'static) -> Self {
+        Self { chain, account: Arc::new(account) }
+    }
+
+    /// Whether an offer is to a session of `payer`'s, and to nothing else.
+    fn check(&self, offer: &Offer, amount: Amount, payer: Account) -> Result<(), Unfit> {
+        let bound = offer.said.get("extra").and_then(|extra| extra.get("computepool"));
+        let bound = bound.ok_or(Unfit::NoSession("it is an account like any other"))?;
+        let terms = <Bound as serde::Deserialize>::deserialize::<&Value>(bound).ok();
+        let terms = terms.and_then(|bound| bound.terms(amount).ok());
+        let terms = terms.ok_or(Unfit::NoSession("its terms cannot be read"))?;
+        if terms.payer != payer {
+            return Err(Unfit::NoSession("it does not say that the rest goes back to this payer"));
+        }
+        if offer.chain != self.chain || offer.pay_to != (self.account)(&terms) {
+            return Err(Unfit::NoSession("no session with these terms has this account"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Escrow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Escrow").field("chain", &self.chain).finish_non_exhaustive()
+    }
 }
 
 impl Means {
@@ -50,6 +95,9 @@ impl Means {
         if asked.units > self.most.units {
             return Err(Unfit::TooDear { asked, most: self.most });
         }
+        if let Some(escrow) = &self.sessions {
+            escrow.check(offer, asked, self.account)?;
+        }
         Ok(token)
     }
 }
@@ -78,6 +126,7 @@ mod tests {
             account: Account::new([1; 20]),
             tokens: vec![token(5, 2), token(6, 2), usdcx],
             most: Amount::usdc(1_000),
+            sessions: None,
         }
     }
 

@@ -43,6 +43,8 @@ reasons! {
     Payload = "invalid_payload", "the payment cannot be read",
     /// Signed by somebody else, or not at all.
     Signature = "invalid_exact_evm_payload_signature", "the voucher is not signed by its payer",
+    /// By somebody else than the quote names.
+    Payer = "invalid_payer", "the quote was made for another payer",
     /// To another account.
     Recipient = "invalid_exact_evm_payload_recipient_mismatch", "the voucher is made out to another account",
     /// Another amount.

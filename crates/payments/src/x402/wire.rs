@@ -1,7 +1,12 @@
 //! The wire types. Numbers that are money or time are text there, and have no sign, no point and no zeros in front.
 
+use computepool_core::ports::{CoalitionId, SessionTerms};
+use computepool_core::{Account, Amount};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::Reason;
+use crate::voucher;
 
 /// The version of x402 spoken here.
 pub const VERSION: u32 = 2;
@@ -75,6 +80,9 @@ pub struct Extra {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
+    /// Who alone can pay, and gets the rest back; whoever does where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<String>,
     /// The coalition's id, `0x` and 64 hex digits.
     pub coalition: String,
     /// Seconds that the session may last.
@@ -87,6 +95,25 @@ pub struct Bound {
     pub nonce: String,
     /// USDCx wei a second while tokens come.
     pub rate: String,
+}
+
+impl Bound {
+    /// The same as one value; `amount` is what stands beside it.
+    pub fn terms(&self, amount: Amount) -> Result<SessionTerms, Reason> {
+        let payer = self.payer.as_deref().map(str::parse::<Account>).transpose().map_err(|_| Reason::Payload)?;
+        // Nobody is named by nothing, and not by a name.
+        if payer.is_some_and(|payer| payer.is_zero()) {
+            return Err(Reason::Payload);
+        }
+        Ok(SessionTerms {
+            coalition: CoalitionId(voucher::word(&self.coalition)?),
+            amount,
+            lifetime_s: self.lifetime,
+            expires_s: self.expires,
+            payer: payer.unwrap_or(Account::ZERO),
+            salt: voucher::word(&self.salt)?,
+        })
+    }
 }
 
 /// What a client pays with, in `PAYMENT-SIGNATURE`.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use alloy_primitives::{B256, hex};
 use computepool_core::ports::{
-    Admission, Asked, Authorization, Clock, Presented, SigningContent, SystemClock, Toll, TollRefusal, Vault,
+    Admission, Asked, Authorization, Chain, Clock, Presented, SigningContent, SystemClock, Toll, TollRefusal, Vault,
 };
-use computepool_core::{Amount, Fault, FaultCode, ModelId};
-use computepool_payments::client::{Demand, Draft, LONGEST_S, Means, Offer, PayError, Payment, Settlement, pay};
+use computepool_core::{Account, Amount, Fault, FaultCode, ModelId};
+use computepool_payments::client::{
+    Demand, Draft, Escrow, LONGEST_S, Means, Offer, PayError, Payment, Settlement, Unfit, pay,
+};
 use computepool_payments::quote::QuoteKey;
 use computepool_payments::testkit::{FakeChain, MemoryLedger, Payer, tariff, token_domain};
 use computepool_payments::voucher::signing_hash;
@@ -18,7 +20,11 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 fn asked() -> Asked {
-    Asked { model: ModelId::new("m").unwrap(), resource: "https://pool.example/v1/chat/completions".into() }
+    Asked {
+        model: ModelId::new("m").unwrap(),
+        resource: "https://pool.example/v1/chat/completions".into(),
+        payer: None,
+    }
 }
 
 fn now_s() -> u64 {
@@ -38,7 +44,7 @@ async fn toll(payer: &Payer) -> Payments {
 }
 
 fn means(payer: &Payer) -> Means {
-    Means { account: payer.account(), tokens: vec![token_domain()], most: Amount::usdc(2_000_000) }
+    Means { account: payer.account(), tokens: vec![token_domain()], most: Amount::usdc(2_000_000), sessions: None }
 }
 
 async fn demand(toll: &Payments) -> Demand {
@@ -102,6 +108,50 @@ async fn nothing_is_signed_above_the_limit_or_for_others() {
     let error = pay(&payer, &other, &demand, now_s(), B256::ZERO).await.unwrap_err();
     assert!(matches!(error, PayError::NotSigned(_)), "{error}");
     assert_eq!(Fault::from(error).code, FaultCode::Unauthorized);
+}
+
+/// A payer that pays sessions of its own only.
+fn wary(payer: &Payer) -> Means {
+    let chain = FakeChain::new(now_s());
+    let escrow = Escrow::new(token_domain().chain, move |terms| chain.session_account(terms));
+    Means { sessions: Some(escrow), ..means(payer) }
+}
+
+#[tokio::test]
+async fn a_wary_payer_pays_what_names_it_and_nothing_else() {
+    let payer = Payer::new(7).unwrap();
+    let toll = toll(&payer).await;
+    let why = |error: PayError| match error {
+        PayError::NothingFits(why) => why.into_iter().next().unwrap(),
+        other => panic!("{other}"),
+    };
+    let nameless = demand(&toll).await;
+    let refused = pay(&payer, &wary(&payer), &nameless, now_s(), B256::repeat_byte(1)).await.unwrap_err();
+    assert!(matches!(why(refused), Unfit::NoSession(_)));
+
+    let asked = Asked { payer: Some(payer.account()), ..asked() };
+    let named = Demand::read(Some(&toll.quote(&asked, None).await.unwrap().header), b"").unwrap();
+    let payment = pay(&payer, &wary(&payer), &named, now_s(), B256::repeat_byte(1)).await.unwrap();
+    present(&toll, &payment).await.unwrap();
+
+    // The same offer with one thing changed, by a server that would keep the rest.
+    let offer = named.offers[0].clone().unwrap();
+    let other = Account::new([6; 20]);
+    let mut pays_itself = offer.clone();
+    pays_itself.pay_to = other;
+    let mut longer = offer.clone();
+    longer.said["extra"]["computepool"]["lifetime"] = 7_200.into();
+    let mut renamed = offer.clone();
+    renamed.said["extra"]["computepool"]["payer"] = other.to_string().into();
+    let mut dearer = offer.clone();
+    dearer.units -= alloy_primitives::U256::from(1);
+    let mut bare = offer;
+    bare.said["extra"]["computepool"].take();
+    for changed in [pays_itself, longer, renamed, dearer, bare] {
+        let demand = Demand { offers: vec![Ok(changed.clone())], ..named.clone() };
+        let refused = pay(&payer, &wary(&payer), &demand, now_s(), B256::repeat_byte(2)).await.unwrap_err();
+        assert!(matches!(why(refused), Unfit::NoSession(_)), "{changed:?}");
+    }
 }
 
 proptest! {

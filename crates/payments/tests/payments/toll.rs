@@ -115,7 +115,11 @@ async fn start(
 }
 
 fn asked() -> Asked {
-    Asked { model: ModelId::new("m").unwrap(), resource: "https://pool.example/v1/chat/completions".into() }
+    Asked {
+        model: ModelId::new("m").unwrap(),
+        resource: "https://pool.example/v1/chat/completions".into(),
+        payer: None,
+    }
 }
 
 fn generation(number: u8) -> GenerationId {

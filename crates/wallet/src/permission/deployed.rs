@@ -95,9 +95,16 @@ impl Contracts {
         let lapsing = [functions::lapseCall::SELECTOR, functions::collectCall::SELECTOR];
         may(Purpose::Keeper, Whom::At(coalition), Calls::Only(lapsing.to_vec()), false);
 
-        // On the way to being sent on: what was earned, and what the faucet gives. Both come to the account they belong to.
-        let fetching = [functions::claimAllCall::SELECTOR, functions::fillCall::SELECTOR];
+        // On the way to being sent on: what was earned, what sessions did not use, and what the faucet gives. All of it comes
+        // to the account that it belongs to.
+        let fetching = [
+            functions::claimAllCall::SELECTOR,
+            functions::fillCall::SELECTOR,
+            ended::closeCall::SELECTOR,
+            functions::sweepCall::SELECTOR,
+        ];
         may(Purpose::Transfer, Whom::Anybody, Calls::Only(fetching.to_vec()), false);
+        may(Purpose::Transfer, escrow, Calls::Only(vec![functions::reclaimCall::SELECTOR]), false);
         let faucet = Calls::Only(vec![functions::faucetCall::SELECTOR]);
         may(Purpose::Transfer, Whom::At(usdc.contract), faucet.clone(), false);
 

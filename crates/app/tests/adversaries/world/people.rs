@@ -88,7 +88,7 @@ pub(crate) fn wallet(folder: &Path, clock: &Arc<Watch>) -> Wallet {
     }
     let mut limits = Limits { signatures_per_hour: 10_000, ..Limits::default() };
     let gas = Amount::parse("100", Asset::Native).unwrap();
-    for purpose in [Purpose::Deployment, Purpose::Session, Purpose::Coalition, Purpose::Keeper] {
+    for purpose in [Purpose::Deployment, Purpose::Session, Purpose::Coalition, Purpose::Keeper, Purpose::Transfer] {
         limits.set(Limit::flat(purpose, ChainId::DEVNET, gas));
     }
     limits.set(Limit::flat(Purpose::Voucher, ChainId::DEVNET, Amount::usdc(1_000_000_000)));

@@ -17,7 +17,11 @@ use super::{GLANCES, World, eventually};
 
 /// What everybody asks for.
 pub(crate) fn asked() -> Asked {
-    Asked { model: ModelId::new("m").unwrap(), resource: "https://pool.example/v1/chat/completions".into() }
+    Asked {
+        model: ModelId::new("m").unwrap(),
+        resource: "https://pool.example/v1/chat/completions".into(),
+        payer: None,
+    }
 }
 
 /// Why a payment was refused, by x402's name, which its receipt must bear as well.
@@ -44,7 +48,12 @@ pub(crate) fn account(payload: &PaymentPayload) -> Account {
 
 impl World {
     pub(crate) async fn quote(&self) -> Requirements {
-        let quote = self.toll.quote(&asked(), None).await.unwrap();
+        self.quote_for(None).await
+    }
+
+    /// A quote for somebody who says beforehand who will pay.
+    pub(crate) async fn quote_for(&self, payer: Option<Account>) -> Requirements {
+        let quote = self.toll.quote(&Asked { payer, ..asked() }, None).await.unwrap();
         decode::<PaymentRequired>(&quote.header).unwrap().accepts.remove(0)
     }
 
@@ -232,14 +241,7 @@ pub(crate) fn payload(accepted: Requirements, says: &Authorization, signature: &
 
 /// What a payment says in the contracts' words: the terms, and the voucher.
 pub(crate) fn read(payload: &PaymentPayload) -> (SessionTerms, Voucher) {
-    let bound = &payload.accepted.extra.computepool;
-    let terms = SessionTerms {
-        coalition: computepool_core::ports::CoalitionId(bound.coalition.parse().unwrap()),
-        amount: Amount::new(payload.accepted.amount.parse().unwrap(), Asset::Usdc),
-        lifetime_s: bound.lifetime,
-        expires_s: bound.expires,
-        payer: Account::ZERO,
-        salt: bound.salt.parse().unwrap(),
-    };
+    let amount = Amount::new(payload.accepted.amount.parse().unwrap(), Asset::Usdc);
+    let terms = payload.accepted.extra.computepool.terms(amount).unwrap();
     (terms, voucher::read(&payload.payload).unwrap())
 }

@@ -6,16 +6,18 @@ use std::path::Path;
 use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::SolCall;
 use computepool_chain::ChainError;
+use computepool_chain::coalitions::Founding;
 use computepool_chain::deployment::AddressBook;
 use computepool_chain::devnet::{AnvilOptions, Devnet, DevnetOptions, find_anvil};
 use computepool_chain::rpc::Rpc;
-use computepool_core::Account;
+use computepool_chain::sender::{Forgetful, Sender, SenderOptions};
 use computepool_core::ports::CoalitionId;
+use computepool_core::{Account, Amount, CoalitionTerms, ContentHash, FoundedPlace, LayerRange};
 use computepool_wallet::Wallet;
 use serde_json::{Value, json};
 
 use super::{People, eventually, people};
-use crate::contracts::{Coalition, Place, Terms, Usdc};
+use crate::contracts::{Coalition, Usdc};
 
 /// A devnet from its snapshot. The first test of all makes it, while the others wait.
 pub(super) async fn devnet(wallet: &Wallet) -> Devnet {
@@ -32,31 +34,35 @@ pub(super) async fn devnet(wallet: &Wallet) -> Devnet {
 }
 
 /// Two founders with stakes and a stand-in for the second place; the author has a fortieth.
-pub(super) async fn coalition(rpc: &Rpc, book: &AddressBook, people: &People) -> CoalitionId {
+pub(super) async fn coalition(devnet: &Devnet, rpc: &Rpc, wallet: &Wallet, people: &People) -> CoalitionId {
+    let book = &devnet.book;
     let _: Value = rpc.request("anvil_setBlockTimestampInterval", json!([1])).await.unwrap();
-    let place = |start, end, holder: Account| Place { start, end, holder: holder.0, bond: false };
-    let terms = Terms {
-        model: B256::repeat_byte(2),
+    let options = SenderOptions::of(&devnet.network);
+    let outbox = Box::new(Forgetful::default());
+    let owner = Sender::start(rpc.clone(), people::vault(wallet), people.owner.0, outbox, options).unwrap();
+    let founding = Founding::new(owner, book);
+    let place = |start, end, holder| FoundedPlace { layers: LayerRange::new(start, end).unwrap(), holder, bond: false };
+    let terms = CoalitionTerms {
+        model: ContentHash([2; 32]),
         places: vec![place(0, 5, people.first), place(5, 8, people.second)],
-        unitRate: "125000000000".parse().unwrap(),
-        feeBps: 0,
-        royaltyBps: 250,
-        owner: people.author.0,
-        stake: 1_000_000,
-        arbiter: people.owner.0,
-        meter: people.meter.0,
-        exitDelay: 86_400,
-        deadline: rpc.time().await.unwrap() + 86_400,
+        unit_rate: Amount::usdcx(125_000_000_000),
+        fee_bps: 0,
+        royalty_bps: 250,
+        owner: people.author,
+        stake: Amount::usdc(1_000_000),
+        arbiter: people.owner,
+        meter: people.meter,
+        exit_delay_s: 86_400,
+        deadline_s: rpc.time().await.unwrap() + 86_400,
         salt: B256::ZERO,
     };
-    let id = rpc.call(book.coalition.0, &Coalition::termsIdCall { terms: terms.clone() }).await.unwrap();
-    does(rpc, people.owner, book.coalition, &Coalition::proposeCall { terms }).await;
+    let id = founding.propose(&terms).await.unwrap();
     for (place, who) in [(0, people.first), (1, people.second)] {
-        join(rpc, book, id, place, who).await;
+        join(rpc, book, id.0, place, who).await;
     }
-    does(rpc, people.owner, book.coalition, &Coalition::activateCall { id }).await;
-    join(rpc, book, id, 1, people.stand_in).await;
-    CoalitionId(id)
+    founding.activate(id).await.unwrap();
+    join(rpc, book, id.0, 1, people.stand_in).await;
+    id
 }
 
 async fn join(rpc: &Rpc, book: &AddressBook, id: B256, place: u16, who: Account) {
