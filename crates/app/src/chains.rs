@@ -57,7 +57,13 @@ impl ChainCard {
         if named.contains(std::path::MAIN_SEPARATOR) || named.contains('/') || named.ends_with(".json") {
             return Ok(PathBuf::from(named));
         }
-        let chain = match named {
+        let chain = Self::named(named)?;
+        Ok(paths::data_folder()?.join("chains").join(format!("{}.json", chain.0)))
+    }
+
+    /// The chain of this name or id.
+    pub fn named(name: &str) -> Result<ChainId, Fault> {
+        Ok(match name {
             "devnet" => ChainId::DEVNET,
             "galileo" => ChainId::GALILEO,
             "0g" => ChainId::ZEROG,
@@ -65,8 +71,7 @@ impl ChainCard {
                 Fault::new(FaultCode::InvalidRequest, format!("{other:?} is no chain that is known here"))
                     .hint("say devnet, galileo, 0g, a chain id, or the path of a chain's card")
             })?),
-        };
-        Ok(paths::data_folder()?.join("chains").join(format!("{}.json", chain.0)))
+        })
     }
 
     /// How the chain behaves, asked at the card's endpoints.

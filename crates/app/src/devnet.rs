@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use computepool_chain::Network;
-use computepool_chain::deployment::Plan;
 use computepool_chain::devnet::{AnvilOptions, Devnet, DevnetOptions, find_anvil};
 use computepool_core::money::{ChainId, U256};
 use computepool_core::ports::{Purpose, SystemClock};
 use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
 use computepool_wallet::{
-    Contracts, Deployed, Effort, Keeping, Limit, Limits, Origin, PhraseLength, Secret, Wallet, WalletName, Wallets,
+    Contracts, Effort, Keeping, Limit, Limits, Origin, PhraseLength, Secret, Wallet, WalletName, Wallets,
 };
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 
 use crate::chains::ChainCard;
+use crate::deployments::set_up;
 use crate::paths;
 
 /// Anvil's well-known phrase: its first account deploys. Everybody knows it; on a devnet nothing is worth anything.
@@ -161,7 +161,7 @@ fn wallets(folder: &Path, operators: usize) -> Result<(Wallet, Vec<(String, Acco
     wallets.create(&name, Keeping::Memory, Origin::Words(Secret::new(PHRASE.to_owned())), None)?;
     wallets.set_limits(&name, &limits())?;
     let deployer = wallets.wallet(&name, Contracts::default())?;
-    deployer.know(set_up(deployer.card().accounts[0])?);
+    deployer.know(set_up(&Network::devnet(String::new()), deployer.card().accounts[0])?);
     deployer.unlock(None, None)?;
     Ok((deployer, accounts))
 }
@@ -180,19 +180,4 @@ fn limits() -> Limits {
         signatures_per_hour: 10_000,
         ..Limits::default()
     }
-}
-
-/// What the deployer may call, before anything is there.
-fn set_up(owner: Account) -> Result<Contracts, Fault> {
-    let plan = Plan::new(&Network::devnet(String::new()), owner.0)?;
-    let mut contracts = Contracts::default();
-    contracts.add(Deployed {
-        usdc: plan.book.token(),
-        usdcx: plan.book.usdcx,
-        coalition: plan.book.coalition,
-        session_escrow: plan.book.session_escrow,
-        set_up: plan.called(),
-    });
-    contracts.creations.push(ChainId::DEVNET);
-    Ok(contracts)
 }

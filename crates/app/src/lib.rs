@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod chains;
 pub mod cluster;
+pub mod deployments;
 pub mod devnet;
 pub mod earnings;
 mod identity;

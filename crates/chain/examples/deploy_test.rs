@@ -7,6 +7,8 @@
     reason = "a command line's only way to speak; it checks, and may fail loudly"
 )]
 
+#[path = "../tests/chain/anvils.rs"]
+mod anvils;
 #[path = "../tests/chain/key.rs"]
 mod key;
 
@@ -72,8 +74,13 @@ async fn uninterrupted() -> (AddressBook, Deployed, u64) {
     let nonce = rpc.nonce(sender.account(), BlockNumberOrTag::Latest).await.unwrap();
     let (again, second) = deploy(&sender, &network, &|_, _| {}).await.unwrap();
     assert_eq!((again, second.transactions), (book.clone(), 0), "the second run must find everything done");
-    let verified = verify(&sender, &network, &book, true).await.unwrap();
-    println!("verified: {} checks; a stream brought {} wei", verified.checks, verified.streamed.unwrap_or_default());
+    let trial = anvils::trial(&rpc, 1).await;
+    let verified = verify(&sender, &network, &book, Some(&trial)).await.unwrap();
+    let paid = verified.paid.unwrap();
+    println!(
+        "verified: {} checks; a session of {} brought its operator {}, and {} came back",
+        verified.checks, paid.paid_in, paid.received, paid.refund
+    );
     anvil.end().await;
     (book, first, nonce)
 }
@@ -95,7 +102,8 @@ async fn interrupted(book: &AddressBook, nonce: u64) -> usize {
     assert_eq!((&found, nothing.transactions), (book, 0));
     let used = rpc.nonce(sender.account(), BlockNumberOrTag::Latest).await.unwrap();
     assert_eq!(used, nonce, "nothing may be sent twice");
-    verify(&sender, &network, book, true).await.unwrap();
+    let trial = anvils::trial(&rpc, 2).await;
+    verify(&sender, &network, book, Some(&trial)).await.unwrap();
     anvil.end().await;
     DEATHS.len()
 }

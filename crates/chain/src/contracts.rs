@@ -87,8 +87,6 @@ sol! {
 
     contract CFAv1Forwarder {
         constructor(address host);
-        function setFlowrate(address token, address receiver, int96 flowrate) external returns (bool);
-        function getFlowrate(address token, address sender, address receiver) external view returns (int96 flowrate);
     }
 
     contract GDAv1Forwarder {

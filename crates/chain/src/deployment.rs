@@ -15,7 +15,7 @@ pub use self::book::{AddressBook, SuperfluidBook};
 pub use self::plan::Plan;
 use self::plan::{Step, Work};
 use self::presigned::Presigned;
-pub use self::verify::{Verified, verify, wiring};
+pub use self::verify::{PaidTrial, Trial, Verified, verify, wiring};
 use crate::sender::{Intent, Sender, Until};
 use crate::{ChainError, Network};
 

@@ -11,6 +11,7 @@ use computepool_app::{KeyDigest, ModelSource, RelayLimits, ShelfSettings};
 use computepool_core::{Fault, FaultCode, Invite, LayerRange};
 
 use crate::chat::ChatOptions;
+use crate::deploy::DeployArguments;
 use crate::devnet::DevnetArguments;
 use crate::earnings::EarningsArguments;
 use crate::memory::MemoryArguments;
@@ -44,6 +45,8 @@ pub(crate) enum Task {
     Relay(RelayArguments),
     /// A chain on this machine with all contracts and play money, to try and to test.
     Devnet(DevnetArguments),
+    /// Lay down everything that ComputePool needs on a chain, and see that it is sound. Goes on where it was cut short.
+    Deploy(DeployArguments),
     /// Keep keys, say what they may spend, and move their money.
     Wallet(WalletArguments),
     /// Show paid sessions: an orchestrator's own, or the one that a token is for.

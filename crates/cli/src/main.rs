@@ -5,6 +5,7 @@ mod arguments;
 mod bench;
 mod chat;
 mod demo;
+mod deploy;
 mod devnet;
 mod earnings;
 mod endpoint;
@@ -58,6 +59,7 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Orchestrator(arguments) => serve::orchestrator(arguments).await.map(|()| true),
         Task::Relay(arguments) => serve::relay(arguments).await.map(|()| true),
         Task::Devnet(arguments) => devnet::devnet(arguments).await.map(|()| true),
+        Task::Deploy(arguments) => deploy::deploy(arguments).await.map(|()| true),
         Task::Wallet(arguments) => wallet::wallet(arguments).await,
         Task::Sessions(arguments) => sessions::sessions(arguments).await.map(|()| true),
         Task::Earnings(arguments) => earnings::earnings(arguments).await.map(|()| true),

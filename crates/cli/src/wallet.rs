@@ -85,6 +85,8 @@ enum WalletTask {
         #[arg(long)]
         file: bool,
     },
+    /// Give a wallet one more account, from the same words.
+    Account(Which),
     /// List the wallets of this machine.
     List,
     /// Show a wallet: its account, what is in it, what it may spend and has spent.
@@ -139,6 +141,7 @@ fn keys(place: &Place, task: WalletTask) -> Result<bool, Fault> {
             keys::import(place, &which.name, keeping(file), source)
         }
         WalletTask::Adopt { which, file } => keys::adopt(place, &which.name, keeping(file)),
+        WalletTask::Account(which) => keys::account(place, &which.name),
         WalletTask::List => keys::list(place),
         WalletTask::Limits(arguments) => limits::limits(place, arguments),
         WalletTask::Backup(which) => keys::backup(place, &which.name),

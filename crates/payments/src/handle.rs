@@ -357,7 +357,7 @@ impl Toll for Payments {
 
     fn progressed(&self, generation: GenerationId) -> Result<(), Fault> {
         if self.turnstile.progressed(generation, self.clock.now_ms())? {
-            // What has begun to be served is written down at once.
+            // A crash must not forget it.
             self.nudge.notify_one();
         }
         Ok(())

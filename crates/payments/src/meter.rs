@@ -18,6 +18,9 @@ pub const STALL_MS: u64 = 5_000;
 /// Milliseconds that a first token pays for at most.
 pub const FIRST_TOKEN_MS: u64 = 600_000;
 
+/// Milliseconds that weigh so much that they are not left to the next look at the meters.
+const HEAVY_MS: u64 = 200;
+
 /// What a meter shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -61,18 +64,19 @@ impl Meter {
         self.running.entry(generation).or_insert(Running { since_ms, delivered: false, served_ms: 0 });
     }
 
-    /// A token of a generation; true for its first. Unknown ones pay for nothing.
+    /// A token of a generation. Unknown ones pay for nothing. True where it should be written down at once, and not at the
+    /// next look: it is the first, or pays for [`HEAVY_MS`] and more, which a crash would forget.
     pub fn progressed(&mut self, generation: GenerationId, at_ms: u64) -> bool {
         let now = self.at(at_ms);
         let Some(running) = self.running.get_mut(&generation) else { return false };
         let first = !running.delivered;
-        let most = if running.delivered { STALL_MS } else { FIRST_TOKEN_MS };
+        let most = if first { FIRST_TOKEN_MS } else { STALL_MS };
         let from = running.since_ms.max(now.saturating_sub(most));
         let served_ms = running.served_ms + (now - from);
         *running = Running { since_ms: now, delivered: true, served_ms };
         self.coverage.add(from, now);
         self.settle();
-        first
+        first || now - from >= HEAVY_MS
     }
 
     /// A generation is over. Returns the milliseconds that it was paid for.
@@ -134,6 +138,16 @@ mod tests {
         assert_eq!(meter.reading(60_000), Reading { served_ms: 100 + STALL_MS, flowing: true });
         meter.ended(id(1));
         assert_eq!(meter.reading(99_000).served_ms, 100 + STALL_MS);
+    }
+
+    #[test]
+    fn what_pays_for_much_is_not_left_to_the_next_look() {
+        let mut meter = Meter::default();
+        meter.began(id(1), 0);
+        assert!(meter.progressed(id(1), 1), "the first");
+        assert!(!meter.progressed(id(1), 51) && !meter.progressed(id(1), 250));
+        assert!(meter.progressed(id(1), 450), "after a pause");
+        assert!(!meter.progressed(id(2), 9_000), "nobody's");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Turnstile {
         Ok(())
     }
 
-    /// A token was delivered; true where it is a generation's first.
+    /// A token was delivered; true where that should be written down at once.
     pub(crate) fn progressed(&self, generation: GenerationId, at_ms: u64) -> Result<bool, Fault> {
         let mut inner = self.inner();
         let Some(session) = inner.generations.get(&generation).copied() else { return Ok(false) };
@@ -120,8 +120,8 @@ impl Turnstile {
         if let Some(fault) = &pass.barred {
             return Err(fault.clone());
         }
-        let first = pass.meter.progressed(generation, at_ms);
-        if pass.spent() { Err(spent()) } else { Ok(first) }
+        let heavy = pass.meter.progressed(generation, at_ms);
+        if pass.spent() { Err(spent()) } else { Ok(heavy) }
     }
 
     pub(crate) fn ended(&self, generation: GenerationId) {

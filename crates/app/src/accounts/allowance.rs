@@ -98,11 +98,13 @@ pub enum Preset {
     Operator,
     /// Runs an orchestrator: pays the gas of all its sessions, and sends 100 USDC a day.
     Orchestrator,
+    /// Deploys, and pays a trial session.
+    Deployer,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 3] = [Self::Payer, Self::Operator, Self::Orchestrator];
+    pub const ALL: [Self; 4] = [Self::Payer, Self::Operator, Self::Orchestrator, Self::Deployer];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -110,6 +112,7 @@ impl Preset {
             Self::Payer => "payer",
             Self::Operator => "operator",
             Self::Orchestrator => "orchestrator",
+            Self::Deployer => "deployer",
         }
     }
 
@@ -123,6 +126,13 @@ impl Preset {
             Self::Orchestrator => &[
                 (Purpose::Session, 0, 5_000),
                 (Purpose::Keeper, 0, 1_000),
+                (Purpose::Coalition, 0, 1_000),
+                (Purpose::Transfer, 100, 100),
+            ],
+            Self::Deployer => &[
+                (Purpose::Deployment, 0, 5_000),
+                (Purpose::Voucher, 1, 0),
+                (Purpose::Session, 0, 1_000),
                 (Purpose::Coalition, 0, 1_000),
                 (Purpose::Transfer, 100, 100),
             ],

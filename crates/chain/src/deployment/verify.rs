@@ -1,38 +1,29 @@
-//! Whether a deployment is what it should be: the wiring, and then a stream that really runs.
+//! Whether a deployment is what it should be: the wiring, and then a session that is really paid for.
 
-use std::time::Duration;
+mod trial;
 
-use alloy::primitives::{Address, U256, Uint, aliases::I96};
+use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
 use computepool_core::money::Account;
-use computepool_core::ports::Purpose;
 
+pub use self::trial::{PaidTrial, Trial};
 use super::book::AddressBook;
 use super::plan::{cfa_type, gda_type};
 use crate::contracts::{
-    CFAv1Forwarder, Coalition, Ownable, SessionEscrow, SuperToken, SuperTokenFactory, Superfluid,
-    SuperfluidUpgradeableBeacon, TestGovernance, UUPSProxiable, Usdc,
+    Coalition, Ownable, SessionEscrow, SuperToken, SuperTokenFactory, Superfluid, SuperfluidUpgradeableBeacon,
+    TestGovernance, UUPSProxiable, Usdc,
 };
 use crate::rpc::Rpc;
-use crate::sender::{Intent, Sender, Until};
+use crate::sender::Sender;
 use crate::{ChainError, Network};
-
-/// What is streamed to see that streams run: a thousandth of a USDCx a second.
-const TRIAL_RATE: u64 = 1_000_000_000_000_000;
-/// What is wrapped for it: a tenth of a USDC, for the buffer and some seconds.
-const TRIAL_WEI: u64 = 100_000_000_000_000_000;
-/// Who gets it: nobody has this address's key, and the sum is worth nothing.
-const NOBODY: Address = Address::repeat_byte(0x5f);
-/// How long it is streamed at least: blocks tell seconds apart, and nothing less.
-const TRIAL: Duration = Duration::from_millis(1_200);
 
 /// What was seen of a deployment that is sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// How many things were compared.
     pub checks: u32,
-    /// What had arrived when the trial stream was stopped, in wei of USDCx; none where nothing was streamed.
-    pub streamed: Option<U256>,
+    /// Where the money of the trial session went; none where there was no trial.
+    pub paid: Option<PaidTrial>,
 }
 
 /// Holds the wiring of `book` against the chain, and sends nothing.
@@ -98,64 +89,23 @@ pub async fn wiring(rpc: &Rpc, network: &Network, book: &AddressBook) -> Result<
     Ok(check.checks)
 }
 
-/// Verifies the wiring, then wraps a tenth of a USDC of `sender`'s, streams it, and reads from the chain that it arrives.
-/// `stream` false leaves the second half out: nothing is sent.
+/// Verifies the wiring, and then that a session is paid to the last wei, where `trial` says with whom. Without it nothing is
+/// sent.
 ///
 /// # Errors
-/// Those of [`wiring`] and [`Sender::send`]; [`ChainError::Wiring`] where nothing arrives.
+/// Those of [`wiring`] and [`Sender::send`]; [`ChainError::Wiring`] where a sum is not what it should be.
 pub async fn verify(
     sender: &Sender,
     network: &Network,
     book: &AddressBook,
-    stream: bool,
+    trial: Option<&Trial>,
 ) -> Result<Verified, ChainError> {
     let checks = wiring(sender.rpc(), network, book).await?;
-    let streamed = if stream { Some(trial(sender, network, book).await?) } else { None };
-    Ok(Verified { checks, streamed })
-}
-
-async fn trial(sender: &Sender, network: &Network, book: &AddressBook) -> Result<U256, ChainError> {
-    let rpc = sender.rpc();
-    let (usdc, usdcx, forwarder) = (book.usdc.0, book.usdcx.0, book.superfluid.cfa_forwarder.0);
-    let send = async |what: &str, to: Address, input: Vec<u8>| {
-        let intent = Intent { input: input.into(), ..Intent::new(what, Purpose::Deployment, to) };
-        sender.send(intent, Until::Final).await
+    let paid = match trial {
+        Some(trial) => Some(trial::run(sender, network, book, trial).await?),
+        None => None,
     };
-    let wei = U256::from(TRIAL_WEI);
-    let units = wei / U256::from(1_000_000_000_000_u64);
-    let me = sender.account();
-    let balance = async || rpc.call(usdc, &Usdc::balanceOfCall { account: me }).await;
-    if balance().await? < units && network.usdc == crate::Usdc::Own {
-        send("faucet", usdc, Usdc::faucetCall { to: me }.abi_encode()).await?;
-    }
-    let has = balance().await?;
-    if has < units {
-        return Err(ChainError::Funds {
-            account: me,
-            has,
-            needs: units,
-            what: "a trial stream, in units of USDC".into(),
-        });
-    }
-    send("approve", usdc, Usdc::approveCall { spender: usdcx, amount: units }.abi_encode()).await?;
-    send("wrap", usdcx, SuperToken::upgradeCall { amount: wei }.abi_encode()).await?;
-    let arrived = async || rpc.call(usdcx, &SuperToken::balanceOfCall { account: NOBODY }).await;
-    let rate = I96::from_raw(Uint::from(TRIAL_RATE));
-    let flow = |flowrate| CFAv1Forwarder::setFlowrateCall { token: usdcx, receiver: NOBODY, flowrate }.abi_encode();
-    let before = arrived().await?;
-    send("stream", forwarder, flow(rate)).await?;
-    let question = CFAv1Forwarder::getFlowrateCall { token: usdcx, sender: me, receiver: NOBODY };
-    let runs = rpc.call(forwarder, &question).await?;
-    tokio::time::sleep(TRIAL).await;
-    send("stop", forwarder, flow(I96::ZERO)).await?;
-    let streamed = arrived().await?.saturating_sub(before);
-    if runs != rate {
-        return Err(wrong("the trial stream's rate", rate, runs));
-    }
-    if streamed.is_zero() || streamed % U256::from(TRIAL_RATE) != U256::ZERO {
-        return Err(wrong("what the trial stream brought", "whole seconds of its rate", streamed));
-    }
-    Ok(streamed)
+    Ok(Verified { checks, paid })
 }
 
 impl AddressBook {

@@ -3,12 +3,13 @@ use std::sync::atomic::Ordering;
 use computepool_chain::ChainError;
 use computepool_chain::deployment::{Plan, deploy, verify, wiring};
 use computepool_chain::gas::TRANSACTION_GAS;
-use computepool_core::money::Account;
+use computepool_core::money::{Account, Amount, Asset};
 
 use crate::Chain;
+use crate::anvils::trial;
 
 #[tokio::test]
-async fn everything_is_deployed_once_and_streams_run() {
+async fn everything_is_deployed_once_and_a_session_is_paid() {
     let chain = Chain::start().await;
     let sender = chain.sender();
     let (book, first) = deploy(&sender, &chain.network, &|_, _| {}).await.unwrap();
@@ -21,8 +22,12 @@ async fn everything_is_deployed_once_and_streams_run() {
     assert_eq!(second.transactions, 0);
     assert_eq!(chain.key.signed.load(Ordering::SeqCst), signed);
 
-    let verified = verify(&sender, &chain.network, &book, true).await.unwrap();
-    assert!(verified.streamed.is_some_and(|wei| !wei.is_zero()), "{verified:?}");
+    let trial = trial(&chain.rpc, 1).await;
+    let paid = verify(&sender, &chain.network, &book, Some(&trial)).await.unwrap().paid.unwrap();
+    // At least two seconds of a hundred-thousandth; the rest came back.
+    assert!(paid.received.units >= Amount::usdcx(20_000_000_000_000).units, "{paid:?}");
+    assert_eq!(paid.received.plus(paid.refund).unwrap(), paid.paid_in);
+    assert_eq!(paid.paid_in, Amount::usdc(250_000).convert(Asset::Usdcx).unwrap());
 
     // What is not wired as it should be is noticed, whichever part it is.
     let mut wrong = book.clone();

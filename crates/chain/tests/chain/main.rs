@@ -1,6 +1,7 @@
 //! Against a real anvil. `scripts/setup contracts` installs it.
 #![expect(clippy::unwrap_used, reason = "what a test sets up must be there")]
 
+mod anvils;
 mod deployment;
 mod devnet;
 mod earnings;

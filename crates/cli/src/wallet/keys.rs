@@ -76,6 +76,14 @@ pub(super) fn adopt(place: &Place, name: &WalletName, keeping: Keeping) -> Resul
     Ok(true)
 }
 
+pub(super) fn account(place: &Place, name: &WalletName) -> Result<bool, Fault> {
+    let wallets = place.open()?;
+    let passphrase = place.passphrase(name, wallets.show(name)?.keeping)?;
+    let account = wallets.add_account(name, passphrase.as_ref())?;
+    println!("The wallet {name} has one more account: {account}.");
+    Ok(true)
+}
+
 pub(super) fn list(place: &Place) -> Result<bool, Fault> {
     let cards = place.open()?.list()?;
     if cards.is_empty() {

@@ -73,7 +73,7 @@ impl Contracts {
                 let call: token::transferCall = arguments(transaction)?;
                 Ok(Some(Amount::new(call.amount, token.asset)))
             }
-            Some(token::approveCall::SELECTOR) if matches!(purpose, Purpose::Stake | Purpose::Deployment) => {
+            Some(token::approveCall::SELECTOR) if purpose == Purpose::Stake => {
                 let call: token::approveCall = arguments(transaction)?;
                 let spender = Account(call.spender);
                 if self.knows(purpose, transaction.chain, spender) {

@@ -35,7 +35,6 @@ mod functions {
 
         // Tokens
         function faucet(address to) external;
-        function upgrade(uint256 amount) external;
     }
 
     /// The session's other `close`, which takes nothing.
@@ -118,8 +117,6 @@ impl Contracts {
                 may(Purpose::Deployment, Whom::At(account), Calls::Any, false);
             }
             may(Purpose::Deployment, Whom::At(usdc.contract), faucet, false);
-            let wrapping = Calls::Only(vec![functions::upgradeCall::SELECTOR]);
-            may(Purpose::Deployment, Whom::At(usdcx), wrapping, false);
         }
         // What streams has no authorizations of EIP-3009, and so no name to sign under.
         let nameless =

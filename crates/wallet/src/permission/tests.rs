@@ -308,7 +308,7 @@ fn a_deployment_opens_to_each_purpose_what_it_is_there_for() {
         ("faucet(address)", USDC, &[Deployment, Transfer]),
         ("faucet(address)", clone, &[]),
         ("claimAll(address)", USDC, &[]),
-        ("upgrade(uint256)", USDCX, &[Deployment]),
+        ("upgrade(uint256)", USDCX, &[]),
         ("close()", USDC, &[]),
         ("transferOwnership(address)", clone, &[]),
     ];
@@ -325,9 +325,9 @@ fn a_deployment_opens_to_each_purpose_what_it_is_there_for() {
         let paying = unsigned(Some(*to), 1, &selector(signature));
         assert!(Purpose::ALL.into_iter().all(|purpose| !may(purpose, &paying)), "coin with {signature}");
     }
-    // Wrapping is approved by whoever deploys, for the wrapper alone; and counted.
+    // Only stakes are approved, and only for the coalitions; and counted.
     let approve = |spender| unsigned(Some(USDC), 0, &words(APPROVE, &[account_word(spender), U256::from(9)]));
-    assert!(may(Deployment, &approve(USDCX)) && !may(Deployment, &approve(STRANGER)) && !may(Stake, &approve(USDCX)));
+    assert!(may(Stake, &approve(COALITION)) && !may(Stake, &approve(USDCX)) && !may(Deployment, &approve(COALITION)));
     // A machine that deploys nothing may call nothing for it.
     let request = SigningRequest {
         account: PAYER,
