@@ -10,5 +10,6 @@ mod hostile;
 mod kit;
 mod leaving;
 mod node_loss;
+mod paying;
 mod stream;
 mod unread;

@@ -50,7 +50,7 @@ impl Program {
     fn run(&self, arguments: &[impl AsRef<str>], input: &str) -> (Output, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_computepool"));
         command.args(arguments.iter().map(AsRef::as_ref)).env("COMPUTEPOOL_PASSPHRASE", PASSPHRASE);
-        if arguments.iter().any(|argument| matches!(argument.as_ref(), "wallet" | "earnings")) {
+        if arguments.iter().any(|argument| matches!(argument.as_ref(), "wallet" | "earnings" | "deploy")) {
             command.arg("--wallets").arg(self.path("wallets"));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -104,6 +104,11 @@ impl Devnet {
     pub(crate) fn on(&self, arguments: &[&str]) -> Vec<String> {
         let chain = ["--chain", self.address.chain.to_str().unwrap()];
         arguments.iter().chain(&chain).map(|&argument| argument.to_owned()).collect()
+    }
+
+    /// Where the chain is asked, and the path of its card.
+    pub(crate) fn reached(&self) -> (&str, &str) {
+        (&self.address.endpoint, self.address.chain.to_str().unwrap())
     }
 
     /// Units of USDC that an account has.

@@ -100,6 +100,28 @@ async fn money_is_given_shown_sent_and_withdrawn_within_limits() {
     devnet.leave();
 }
 
+#[tokio::test]
+async fn a_deployment_that_is_there_is_found_verified_and_paid_on() {
+    let program = Program::new();
+    let devnet = Devnet::start(program.path("devnet")).await;
+    program.ok_with(&["wallet", "import", "deployer", "--file"], WORDS);
+    let (endpoint, card) = devnet.reached();
+    let deploy = ["deploy", "devnet", "--endpoint", endpoint, "--card", card, "--wallet", "deployer"];
+    let alone = program.fails(&deploy);
+    assert!(alone.contains("computepool wallet account"), "{alone}");
+    program.ok(&["wallet", "account", "deployer"]);
+    let unlimited = program.fails(&deploy);
+    assert!(unlimited.contains("computepool wallet limits"), "{unlimited}");
+    program.ok(&devnet.on(&["wallet", "limits", "deployer", "--preset", "deployer"]));
+    let done = program.ok(&deploy);
+    assert!(done.contains("0 transactions, 0 gas") && !done.contains("deploys"), "{done}");
+    assert!(done.contains("0.25 USDCx paid in") && done.contains("nothing is missing"), "{done}");
+    let looked = program.ok(&[&deploy[..], &["--verify", "--no-trial"]].concat());
+    assert!(looked.contains("Verified") && !looked.contains("trial session"), "{looked}");
+    assert!(program.fails(&["deploy", "nowhere", "--wallet", "deployer"]).contains("galileo"));
+    devnet.leave();
+}
+
 #[test]
 fn sessions_say_what_is_missing() {
     let program = Program::new();
