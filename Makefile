@@ -62,7 +62,7 @@ test-steps: sample-model
 	@cargo build --workspace --bins --tests
 	@$(XTASK) test $(ARGS)
 
-bench-steps: sample-model binaries
+bench-steps: sample-model binaries foundry
 	@$(COMPUTEPOOL) bench $(ARGS)
 
 memory-steps: sample-model binaries

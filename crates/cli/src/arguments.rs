@@ -407,6 +407,9 @@ pub(crate) struct BenchArguments {
     /// Streams at once in the second part; 0 leaves it out.
     #[arg(long, default_value_t = 32)]
     pub(crate) streams: usize,
+    /// Rounds of the third part, in which strangers pay on a devnet; 0 leaves it out.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) paid: usize,
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `computepool bench`: one model unsharded and split over 2 and 3 nodes, measured in turn in one run.
 //!
 //! Every number is a ratio of medians over rounds in which each split has its turn, so that a machine whose speed drifts
-//! slows all of them alike. Each engine has one thread.
+//! slows all of them alike. Each engine has one thread. At the end, what being paid costs the first token.
+
+mod paid;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -196,6 +198,11 @@ pub(crate) async fn bench(arguments: BenchArguments) -> Result<bool, Fault> {
     }
     for split in splits {
         ok &= split.leave().await;
+    }
+    if arguments.paid > 0 {
+        let (more, met) = paid::first_token(&model, arguments.paid).await?;
+        ok &= met;
+        figures.push_str(&format!(" {more}"));
     }
     println!("{figures} same_ids={same}");
     Ok(ok)

@@ -2,6 +2,8 @@
 
 mod paid;
 
+pub(crate) use paid::payer;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -124,7 +124,7 @@ async fn quote(cluster: &Cluster, status: &NetworkStatus) -> Result<Quoted, Faul
 }
 
 /// The devnet's user, with a wallet of its own.
-async fn payer(devnet: &DevnetAddress) -> Result<Payer, Fault> {
+pub(crate) async fn payer(devnet: &DevnetAddress) -> Result<Payer, Fault> {
     let card = ChainCard::read(&devnet.chain)?;
     let settings = PurseSettings {
         folder: Some(devnet.wallets.clone()),
