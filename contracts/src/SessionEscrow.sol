@@ -7,6 +7,7 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {ICoalition} from "./ICoalition.sol";
+import {IPermit2} from "./IPermit2.sol";
 import {IUsdc} from "./IUsdc.sol";
 import {Quote, Quotes} from "./Quote.sol";
 import {Session} from "./Session.sol";
@@ -34,6 +35,13 @@ contract SessionEscrow is AccessControl, Pausable {
     bytes32 private constant TRANSFER_WITH_AUTHORIZATION = keccak256(
         "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
     );
+
+    /// @notice Where Permit2 is, on every chain that has it.
+    IPermit2 public constant PERMIT2 = IPermit2(0x000000000022D473030F116dDEE9F6B43aC78BA3);
+
+    bytes32 private constant SESSION_WITNESS = keccak256("SessionWitness(address account)");
+    string private constant WITNESS =
+        "SessionWitness witness)SessionWitness(address account)TokenPermissions(address token,uint256 amount)";
 
     ICoalition public immutable COALITION;
     IUsdc public immutable USDC;
@@ -108,6 +116,39 @@ contract SessionEscrow is AccessControl, Pausable {
         if (!executed) _execute(opened, quote.amount, voucher, signature);
         _open(quote, opened, payer, start);
         emit SessionOpened(opened, quote.coalition, payer, voucher.from, voucher.nonce);
+    }
+
+    /// @notice Draws the quote's amount by Permit2 and opens the session. Anybody may where the quote names the payer, else the
+    /// meter alone.
+    /// @param from who signed, for this contract as the spender, a `PermitWitnessTransferFrom` of the amount whose witness is
+    /// `SessionWitness(address account)` with the session's account: it is good for these terms and for no others
+    /// @param nonce of the permit
+    /// @param deadline of the permit, in unix seconds
+    /// @param start as for {open}
+    function openWithPermit2(
+        Quote calldata quote,
+        address from,
+        uint256 nonce,
+        uint256 deadline,
+        bytes calldata signature,
+        bool start
+    ) external returns (address opened) {
+        opened = _vacant(quote);
+        address payer = quote.payer;
+        if (payer == address(0)) {
+            require(msg.sender == COALITION.meter(quote.coalition), NotYours(msg.sender));
+            payer = from;
+        }
+        PERMIT2.permitWitnessTransferFrom(
+            IPermit2.PermitTransferFrom(IPermit2.TokenPermissions(address(USDC), quote.amount), nonce, deadline),
+            IPermit2.SignatureTransferDetails(opened, quote.amount),
+            from,
+            keccak256(abi.encode(SESSION_WITNESS, opened)),
+            WITNESS,
+            signature
+        );
+        _open(quote, opened, payer, start);
+        emit SessionOpened(opened, quote.coalition, payer, from, bytes32(nonce));
     }
 
     /// @notice Opens a session whose money is there already, however it came. The quote names the payer.

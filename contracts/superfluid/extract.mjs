@@ -1,18 +1,16 @@
 // Takes from Superfluid's npm package what a deployment needs and writes superfluid/artifacts.json.
 //   node superfluid/extract.mjs           writes the file
 //   node superfluid/extract.mjs --check   compares it with the package and changes nothing
-// The package is fetched with `npm pack`, checked against its hash, and kept in node_modules/.cache. Installing it would
-// bring hundreds of others along, none of which is needed to send creation transactions.
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from '../chores/forge.mjs';
+import { keep, unpacked } from '../chores/package.mjs';
 
-const NAME = '@superfluid-finance/ethereum-contracts';
-const VERSION = '1.15.2';
-const INTEGRITY =
-  'sha512-pvNZvjR72VNdVsUyk0AEsyU8nhk3ClFI9IDfpDVgHaeupugUzrtrsWAwr8s9iAbNgC7uS4e3/kz1Afd+aK5H7Q==';
+const PACKAGE = {
+  name: '@superfluid-finance/ethereum-contracts',
+  version: '1.15.2',
+  integrity: 'sha512-pvNZvjR72VNdVsUyk0AEsyU8nhk3ClFI9IDfpDVgHaeupugUzrtrsWAwr8s9iAbNgC7uS4e3/kz1Afd+aK5H7Q==',
+};
 
 // In the order in which a deployment needs them. ISuperToken's functions are part of SuperToken's.
 const CONTRACTS = {
@@ -34,33 +32,6 @@ const CONTRACTS = {
   SuperToken: 'superfluid',
   SuperTokenFactory: 'superfluid',
 };
-
-const here = dirname(fileURLToPath(import.meta.url));
-const target = join(here, 'artifacts.json');
-
-/** The package's files, unpacked; a folder to read from. */
-function unpacked() {
-  const cache = join(here, '..', 'node_modules', '.cache');
-  const folder = join(cache, `superfluid-${VERSION}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(cache, { recursive: true });
-  const scratch = mkdtempSync(join(cache, 'fetching-'));
-  try {
-    // On Windows npm is a script, which only a shell starts; no argument holds anything a shell would read.
-    const windows = process.platform === 'win32';
-    const npm = ['pack', `${NAME}@${VERSION}`, '--silent', '--pack-destination', windows ? `"${scratch}"` : scratch];
-    execFileSync('npm', npm, { stdio: ['ignore', 'ignore', 'inherit'], shell: windows });
-    const archive = join(scratch, readdirSync(scratch).find((name) => name.endsWith('.tgz')));
-    const found = 'sha512-' + createHash('sha512').update(readFileSync(archive)).digest('base64');
-    if (found !== INTEGRITY) throw new Error(`${NAME}@${VERSION}: expected ${INTEGRITY}, got ${found}`);
-    // Relative names: some tars take the colon of a Windows path for a host.
-    execFileSync('tar', ['-xzf', archive.slice(scratch.length + 1)], { cwd: scratch });
-    renameSync(join(scratch, 'package'), folder);
-    return folder;
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
-}
 
 /** Byte offsets of every library's address in the creation code; the places themselves are zero. */
 function unlinked({ bytecode, linkReferences }) {
@@ -97,11 +68,11 @@ function registry(folder) {
 }
 
 function extract() {
-  const folder = unpacked();
+  const folder = unpacked(PACKAGE);
   const contracts = Object.keys(CONTRACTS).map(
     (name) => `    ${JSON.stringify(name)}: ${JSON.stringify(artifact(folder, name))}`,
   );
-  const source = { package: NAME, version: VERSION, integrity: INTEGRITY, notice: 'NOTICE.md' };
+  const source = { package: PACKAGE.name, version: PACKAGE.version, integrity: PACKAGE.integrity, notice: 'NOTICE.md' };
   return [
     '{',
     `  "source": ${JSON.stringify(source)},`,
@@ -114,12 +85,4 @@ function extract() {
   ].join('\n');
 }
 
-const text = extract();
-if (process.argv.includes('--check')) {
-  if (!existsSync(target) || readFileSync(target, 'utf8') !== text) {
-    console.error(`${target} differs from ${NAME}@${VERSION}; run: node superfluid/extract.mjs`);
-    process.exit(1);
-  }
-} else {
-  writeFileSync(target, text);
-}
+keep(join(root, 'superfluid', 'artifacts.json'), extract(), PACKAGE);
