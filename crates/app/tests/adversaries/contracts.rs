@@ -3,24 +3,6 @@
 use alloy_sol_types::sol;
 
 sol! {
-    #[derive(Debug)]
-    struct Quote {
-        bytes32 coalition;
-        uint64 amount;
-        uint32 lifetime;
-        uint64 expires;
-        address payer;
-        bytes32 salt;
-    }
-
-    #[derive(Debug)]
-    struct Authorization {
-        address from;
-        uint256 validAfter;
-        uint256 validBefore;
-        bytes32 nonce;
-    }
-
     struct Offer {
         address pool;
         int96 rate;
@@ -33,10 +15,6 @@ sol! {
         function offer(bytes32 id) external view returns (Offer memory);
         function sign(bytes32 id, uint16 place) external;
         function resign(bytes32 id) external;
-    }
-
-    contract Escrow {
-        function open(Quote calldata quote, Authorization calldata voucher, bytes calldata signature, bool start) external returns (address opened);
     }
 
     /// A session's account, as its payer and strangers use it.
