@@ -64,13 +64,13 @@ impl Accounts {
     }
 
     /// What people call the chain.
-    pub fn chain_name(&self) -> Result<String, Fault> {
-        Ok(self.card.network()?.name)
+    pub fn chain_name(&self) -> String {
+        self.card.network().name
     }
 
     /// Where people look a transaction up, if anywhere.
     pub fn link(&self, transaction: TxHash) -> Option<String> {
-        let explorer = self.card.network().ok()?.explorer?;
+        let explorer = self.card.network().explorer?;
         Some(format!("{explorer}/tx/{transaction}"))
     }
 
@@ -152,7 +152,7 @@ impl Accounts {
 
     /// Whoever does steps with an open wallet. What an earlier life of this machine left under way is looked after first.
     pub fn hand(&self, purse: &Purse, outbox: Option<PathBuf>) -> Result<Hand, Fault> {
-        let (network, rpc) = (self.card.network()?, self.card.rpc()?);
+        let (network, rpc) = (self.card.network(), self.card.rpc()?);
         let root = match outbox {
             Some(root) => root,
             None => paths::data_folder()?.join("outbox"),

@@ -34,7 +34,7 @@ impl ChainCard {
         if card.endpoints.is_empty() {
             return Err(unreadable("it names no endpoint".to_owned()));
         }
-        card.network().map(|_| card)
+        Ok(card)
     }
 
     /// Writes the card, in place of an older one.
@@ -75,17 +75,13 @@ impl ChainCard {
     }
 
     /// How the chain behaves, asked at the card's endpoints.
-    pub fn network(&self) -> Result<Network, Fault> {
-        let known = Network::known(self.book.chain_id).ok_or_else(|| {
-            let what = format!("chain {} is none of those that ComputePool knows", self.book.chain_id);
-            Fault::new(FaultCode::InvalidRequest, what)
-        })?;
-        Ok(known.at(self.endpoints.clone()))
+    pub fn network(&self) -> Network {
+        Network::of(self.book.chain_id).at(self.endpoints.clone())
     }
 
     /// The way to ask the chain.
     pub fn rpc(&self) -> Result<Rpc, Fault> {
-        Ok(Rpc::new(&self.network()?, Patience::default())?)
+        Ok(Rpc::new(&self.network(), Patience::default())?)
     }
 
     /// What a wallet may sign for on this chain. Nothing may be deployed.

@@ -27,8 +27,6 @@ pub struct DeploymentSettings {
     pub endpoints: Vec<String>,
     /// The token that users pay with, where the chain has real money.
     pub usdc: Option<Account>,
-    /// Who governs the streaming protocol afterwards; nobody when absent.
-    pub governance: Option<Account>,
     /// The wallet that pays for it, and owns what has an owner.
     pub purse: PurseSettings,
     /// Where what is under way is kept, so that a deployment that was cut short goes on; in the user's data folder when
@@ -132,12 +130,13 @@ pub(crate) fn set_up(network: &Network, owner: Account) -> Result<Contracts, Fau
 }
 
 fn network(settings: &DeploymentSettings) -> Result<Network, Fault> {
-    let mut network = Network::known(settings.chain).ok_or_else(|| {
-        let what = format!("chain {} is none of those that ComputePool knows", settings.chain);
-        Fault::new(FaultCode::InvalidRequest, what)
-    })?;
+    let mut network = Network::of(settings.chain);
     if !settings.endpoints.is_empty() {
         network.endpoints.clone_from(&settings.endpoints);
+    }
+    if network.endpoints.is_empty() {
+        let what = format!("it is not known where {} is asked", network.name);
+        return Err(Fault::new(FaultCode::InvalidRequest, what).hint("name an endpoint with --endpoint"));
     }
     if let Some(token) = settings.usdc {
         if network.usdc == computepool_chain::Usdc::Own {
@@ -146,6 +145,5 @@ fn network(settings: &DeploymentSettings) -> Result<Network, Fault> {
         }
         network.usdc = computepool_chain::Usdc::Existing(token.0);
     }
-    network.governance = settings.governance.map(|account| account.0);
     Ok(network)
 }

@@ -66,7 +66,7 @@ impl Money {
         handle: OrchestratorHandle,
     ) -> Result<Self, Fault> {
         let card = ChainCard::read(&settings.chain)?;
-        let (network, rpc) = (card.network()?, card.rpc()?);
+        let (network, rpc) = (card.network(), card.rpc()?);
         match wiring(&rpc, &network, &card.book).await {
             Err(error @ ChainError::Wiring { .. }) => return Err(error.into()),
             // The chain is away. What is under way has to be looked after as soon as it is back.

@@ -40,7 +40,7 @@ impl Onlooker {
         let card = ChainCard::read(card)?;
         let rpc = card.rpc()?;
         Ok(Self {
-            sessions: SessionReader::new(&card.network()?, rpc.clone()),
+            sessions: SessionReader::new(&card.network(), rpc.clone()),
             coalitions: Coalitions::new(rpc, &card.book),
         })
     }

@@ -49,7 +49,7 @@ impl World {
     }
 
     fn sender(&self, purse: &Purse) -> Sender {
-        let options = SenderOptions::of(&self.card.network().unwrap());
+        let options = SenderOptions::of(&self.card.network());
         let outbox = Box::new(Forgetful::default());
         Sender::start(self.card.rpc().unwrap(), purse.vault(), purse.account.0, outbox, options).unwrap()
     }
@@ -146,7 +146,7 @@ async fn what_was_earned_is_claimed_and_withdrawn_to_the_last_unit() {
     let sender = world.sender(&meter);
     let founding = Founding::new(sender.clone(), &world.card.book);
     let coalition = world.coalition(&founding, meter.account, &operators).await;
-    let sessions = Sessions::new(world.card.network().unwrap(), world.card.book.clone(), sender);
+    let sessions = Sessions::new(world.card.network(), world.card.book.clone(), sender);
     let paid = world.session(&sessions, coalition, &user).await;
 
     let accounts = Accounts::on(world.card.clone()).unwrap();

@@ -85,6 +85,21 @@ impl Network {
         }
     }
 
+    /// The chain with this id: one of ours, or any other, whose endpoints and whose token must then be named.
+    pub fn of(chain_id: ChainId) -> Self {
+        Self::known(chain_id).unwrap_or_else(|| Self {
+            chain_id,
+            name: format!("chain {chain_id}"),
+            endpoints: Vec::new(),
+            explorer: None,
+            depth: 12,
+            poll: Duration::from_secs(1),
+            solvency: USUAL,
+            usdc: Usdc::ToBeNamed,
+            governance: None,
+        })
+    }
+
     /// A devnet that answers at `endpoint`.
     pub fn devnet(endpoint: impl Into<String>) -> Self {
         Self {
@@ -120,6 +135,9 @@ mod tests {
             assert!(network.depth >= 1);
         }
         assert_eq!(Network::known(ChainId(16_601)), None, "the old testnet");
+        let other = Network::of(ChainId(8_453));
+        assert_eq!((other.chain_id, other.usdc, other.endpoints.len()), (ChainId(8_453), Usdc::ToBeNamed, 0));
+        assert_eq!(Network::of(ChainId::GALILEO), Network::known(ChainId::GALILEO).unwrap());
     }
 
     #[test]

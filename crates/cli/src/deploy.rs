@@ -12,7 +12,7 @@ use computepool_core::{Account, Fault};
 pub(crate) struct DeployArguments {
     /// The chain: devnet, galileo, 0g, or a chain id.
     chain: String,
-    /// Where the chain is asked; may be given several times. Its public endpoints when absent.
+    /// Where the chain is asked; may be given several times. The public endpoints of a chain that has a name when absent.
     #[arg(long)]
     endpoint: Vec<String>,
     /// The wallet that pays for it, and owns what has an owner.
@@ -27,9 +27,6 @@ pub(crate) struct DeployArguments {
     /// The token that users pay with, where the chain has real money: six decimals, EIP-3009.
     #[arg(long)]
     usdc: Option<Account>,
-    /// Who governs the streaming protocol afterwards; nobody when absent.
-    #[arg(long)]
-    governance: Option<Account>,
     /// Where the chain's card goes; where `--chain` looks for it when absent.
     #[arg(long)]
     card: Option<PathBuf>,
@@ -55,7 +52,6 @@ pub(crate) async fn deploy(arguments: DeployArguments) -> Result<(), Fault> {
         chain,
         endpoints: arguments.endpoint,
         usdc: arguments.usdc,
-        governance: arguments.governance,
         purse,
         outbox: arguments.wallets.map(|folder| folder.join("outbox")),
     };

@@ -57,7 +57,7 @@ pub(crate) async fn earnings(arguments: EarningsArguments) -> Result<(), Fault> 
         print!("{}", statement.csv());
         return Ok(());
     }
-    println!("{operator} on {} ({})\n", card.network()?.name, card.book.chain_id);
+    println!("{operator} on {} ({})\n", card.network().name, card.book.chain_id);
     if statement.seats.is_empty() {
         println!("It belongs to no coalition, and has earned nothing.");
         return Ok(());

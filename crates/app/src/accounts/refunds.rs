@@ -37,7 +37,7 @@ pub enum Standing {
 impl Accounts {
     /// The sessions that `account` has paid for on this chain, by its book.
     pub async fn paid_sessions(&self, account: Account, book: &PaymentBook) -> Result<Vec<PaidSession>, Fault> {
-        let reader = SessionReader::new(&self.card.network()?, self.card.rpc()?);
+        let reader = SessionReader::new(&self.card.network(), self.card.rpc()?);
         let mut sessions = Vec::new();
         for payment in book.read()? {
             // What was paid to others is gone.

@@ -72,7 +72,7 @@ pub(super) async fn show(place: Place, name: WalletName) -> Result<(), Fault> {
         }
     };
     let accounts = Accounts::on(card.clone())?;
-    println!("chain      {} ({})\n", accounts.chain_name()?, accounts.chain());
+    println!("chain      {} ({})\n", accounts.chain_name(), accounts.chain());
     let balances = accounts.balances(first(known.accounts.first(), &name)?).await?;
     let mut rows = vec![vec!["in it".to_owned(), String::new()]];
     for asset in Asset::ALL {
@@ -101,7 +101,7 @@ pub(super) async fn send(place: Place, arguments: SendArguments) -> Result<bool,
     let coin = before.native.less(spends(Asset::Native))?.less(step.fee)?;
     println!("{}", sentence(&step.what));
     println!("  from       {} ({})", purse.account, purse.wallet.card().name);
-    println!("  chain      {} ({})", accounts.chain_name()?, accounts.chain());
+    println!("  chain      {} ({})", accounts.chain_name(), accounts.chain());
     println!("  gas        at most {}", step.fee);
     if arguments.amount.asset == Asset::Native {
         println!("  leaves     at least {coin}");
@@ -136,7 +136,7 @@ pub(super) async fn withdraw(place: Place, arguments: WithdrawArguments) -> Resu
         }
         return Ok(true);
     }
-    println!("From {account} on {} ({}):", accounts.chain_name()?, accounts.chain());
+    println!("From {account} on {} ({}):", accounts.chain_name(), accounts.chain());
     for claim in &claims {
         println!("  {}; gas at most {}", claim.what, claim.fee);
     }
