@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-const platform = process.platform === 'win32' ? 'win32' : process.platform;
-const cpu = process.arch === 'x64' ? 'amd64' : process.arch;
-const suffix = process.platform === 'win32' ? '.exe' : '';
-export const forge = createRequire(import.meta.url).resolve(
-  `@foundry-rs/forge-${platform}-${cpu}/bin/forge${suffix}`,
-);
+/** What Foundry calls this machine. */
+export const machine = `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
+
+/** Forge's own program. */
+export function forge() {
+  const suffix = process.platform === 'win32' ? '.exe' : '';
+  return createRequire(import.meta.url).resolve(`@foundry-rs/forge-${machine}/bin/forge${suffix}`);
+}

@@ -19,7 +19,7 @@ const PROTOCOL = [
 
 const recording = process.argv.includes('--record');
 // Whole transactions (--isolate): with what a transaction costs as such, and with cold storage.
-const run = spawnSync(forge, ['test', '--match-contract', 'GasTest', '--isolate'], {
+const run = spawnSync(forge(), ['test', '--match-contract', 'GasTest', '--isolate'], {
   cwd: root,
   encoding: 'utf8',
   env: { ...process.env, FORGE_SNAPSHOT_EMIT: String(recording), FORGE_SNAPSHOT_CHECK: String(!recording) },

@@ -13,7 +13,7 @@ const run = spawnSync(slither, ['.', '--filter-paths', 'node_modules|test/', '--
   cwd: root,
   encoding: 'utf8',
   maxBuffer: 1 << 28,
-  env: { ...process.env, PATH: `${dirname(forge)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH}` },
+  env: { ...process.env, PATH: `${dirname(forge())}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH}` },
 });
 
 let read;

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { forge, root } from './forge.mjs';
 
-const run = spawnSync(forge, ['test', '--json', '--no-match-contract', 'GasTest'], {
+const run = spawnSync(forge(), ['test', '--json', '--no-match-contract', 'GasTest'], {
   cwd: root,
   encoding: 'utf8',
   maxBuffer: 1 << 28,
