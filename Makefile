@@ -59,7 +59,7 @@ demo-steps: sample-model binaries foundry
 
 test-steps: sample-model
 	@scripts/setup postgres foundry
-	@cargo build --workspace --bins --tests
+	@cargo build --workspace --bins --tests --example toy_engine
 	@$(XTASK) test $(ARGS)
 
 bench-steps: sample-model binaries foundry

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use computepool_chain::Network;
-use computepool_chain::deployment::{self, Deployed as Done, PaidTrial, Plan, Trial, Verified};
+use computepool_chain::deployment::{self, Deployed as Done, Plan, Trial};
 use computepool_chain::rpc::{Patience, Rpc};
 use computepool_chain::sender::{Folder, Sender, SenderOptions};
 use computepool_core::money::{B256, ChainId};
@@ -16,7 +16,7 @@ use crate::chains::ChainCard;
 use crate::paths;
 use crate::purse::{Purse, PurseSettings};
 
-pub use computepool_chain::deployment::AddressBook;
+pub use computepool_chain::deployment::{AddressBook, Verified};
 
 /// What is deployed, where, and by whom.
 #[derive(Clone, Debug)]
@@ -42,15 +42,6 @@ pub struct Deploying {
     purse: Purse,
 }
 
-/// What was seen of a deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sound {
-    /// How many things were compared.
-    pub checks: u32,
-    /// Where the money of a trial session went; none where there was no trial.
-    pub paid: Option<PaidTrial>,
-}
-
 impl Deploying {
     /// Opens the wallet. Nothing is sent yet.
     pub async fn open(settings: DeploymentSettings) -> Result<Self, Fault> {
@@ -58,7 +49,10 @@ impl Deploying {
         let planned = network.clone();
         let opening = move || {
             let purse = Purse::open(&settings.purse, Contracts::default())?;
-            purse.wallet.know(set_up(&planned, purse.account)?);
+            // Where real money is not named, nothing can be deployed; what is there can be looked at.
+            if planned.usdc != computepool_chain::Usdc::ToBeNamed {
+                purse.wallet.know(set_up(&planned, purse.account)?);
+            }
             Ok::<_, Fault>((purse, settings.outbox))
         };
         let (purse, outbox) = tokio::task::spawn_blocking(opening)
@@ -92,12 +86,17 @@ impl Deploying {
         Ok((ChainCard { endpoints: self.network.endpoints.clone(), book }, done))
     }
 
-    /// Holds a deployment against the chain; with `trial`, pays a session there and counts every wei. The wallet's second
-    /// account is that session's operator.
-    pub async fn verify(&self, book: &AddressBook, trial: bool) -> Result<Sound, Fault> {
+    /// Holds a deployment, anybody's, against the chain; with `trial`, pays a session there and counts every wei. The wallet's
+    /// second account is that session's operator.
+    pub async fn verify(&self, card: &ChainCard, trial: bool) -> Result<Verified, Fault> {
+        self.purse.wallet.know(card.contracts());
         let trial = if trial { Some(self.trial()?) } else { None };
-        let Verified { checks, paid } = deployment::verify(&self.sender, &self.network, book, trial.as_ref()).await?;
-        Ok(Sound { checks, paid })
+        Ok(deployment::verify(&self.sender, &self.network, &card.book, trial.as_ref()).await?)
+    }
+
+    /// Says whether the wallet can hold a trial.
+    pub fn can_try(&self) -> Result<(), Fault> {
+        self.trial().map(drop)
     }
 
     fn trial(&self) -> Result<Trial, Fault> {

@@ -14,14 +14,16 @@ mod till;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use computepool_chain::coalitions::Coalitions;
 use computepool_core::money::B256;
-use computepool_core::ports::{Clock as _, SessionToken, SystemClock, TokenDomain, Vault};
-use computepool_core::{Account, Amount, Fault, FaultCode};
+use computepool_core::ports::{Clock as _, CoalitionId, SessionTerms, SessionToken, SystemClock, TokenDomain, Vault};
+use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
 use computepool_payments::client::{Demand, Escrow, MAX_BODY_BYTES, Means, Payment, Settlement, pay};
+use futures::future::BoxFuture;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode};
 
 pub use self::book::{KeptPayment, PaymentBook};
 use self::till::Till;
@@ -51,10 +53,33 @@ pub struct Payer {
     pub tokens: Vec<TokenDomain>,
     /// The most that one payment may cost.
     pub most: Amount,
-    /// Pays for sessions of this escrow alone, and says so beforehand; without it any x402 server.
-    pub sessions: Option<Escrow>,
+    /// Pays for sessions of ours alone, and says so beforehand; without it any x402 server.
+    pub sessions: Option<SessionsOnly>,
+}
+
+/// What a payer asks of a session before it pays, so that nobody has to be trusted with what is not used.
+#[derive(Clone)]
+pub struct SessionsOnly {
+    /// Where sessions' money lies.
+    pub escrow: Escrow,
+    /// What a coalition takes a second, by the payer's own look at the chain.
+    pub rates: Arc<dyn Rates>,
+    /// The most that a session may cost an hour, in USDC. A seller can claim half a minute beyond what has passed.
+    pub most_per_hour: Amount,
     /// Where every payment is written down before it leaves, so that what is not used can be fetched without the server.
-    pub book: Option<PaymentBook>,
+    pub book: PaymentBook,
+}
+
+/// Knows what coalitions take.
+pub trait Rates: Send + Sync {
+    /// What sessions of a coalition pay a second, in USDCx; nothing where it takes none.
+    fn rate(&self, coalition: CoalitionId) -> BoxFuture<'_, Result<Option<Amount>, Fault>>;
+}
+
+impl Rates for Coalitions {
+    fn rate(&self, coalition: CoalitionId) -> BoxFuture<'_, Result<Option<Amount>, Fault>> {
+        Box::pin(async move { Ok(self.open_rate(coalition).await?) })
+    }
 }
 
 /// A payment that a server has answered.
@@ -93,6 +118,11 @@ impl PayingClient {
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
         let mut request = request.build().map_err(|error| bad_request(&error))?;
         let Some(payer) = &self.0.payer else { return self.execute(request).await };
+        if request.method() != Method::POST {
+            // Nobody pays for looking.
+            let token = self.token(&request);
+            return self.present(request, token.as_ref()).await;
+        }
         if payer.sessions.is_some() {
             let account = HeaderValue::try_from(payer.account.to_string()).map_err(|_| gone())?;
             request.headers_mut().insert(PAYER, account);
@@ -145,13 +175,7 @@ impl PayingClient {
         let kept = self.till().unanswered(&resource, now_s());
         let payment = match kept {
             Some(payment) => payment,
-            None => {
-                let payment = payer.pay(&demand(response).await?).await?;
-                if let Some(book) = &payer.book {
-                    book.add(&KeptPayment::new(now_s(), &resource, &payment))?;
-                }
-                payment
-            }
+            None => payer.pay(&resource, &demand(response).await?).await?,
         };
         self.present_payment(request, resource, payment).await
     }
@@ -221,31 +245,58 @@ impl PayingClient {
 impl Payer {
     /// Pays any x402 server from a purse on one chain.
     pub fn new(purse: &Purse, card: &ChainCard, most: Amount) -> Self {
-        Self {
-            vault: purse.vault(),
-            account: purse.account,
-            tokens: vec![card.book.token()],
-            most,
-            sessions: None,
-            book: None,
+        Self { vault: purse.vault(), account: purse.account, tokens: vec![card.book.token()], most, sessions: None }
+    }
+
+    /// The same for sessions with ComputePool's endpoints alone, at no more than `most_per_hour` USDC an hour: nobody there
+    /// has to be trusted with what is not used.
+    pub fn of_sessions(
+        purse: &Purse,
+        card: &ChainCard,
+        most: Amount,
+        most_per_hour: Amount,
+        book: PaymentBook,
+    ) -> Result<Self, Fault> {
+        let addresses = card.book.clone();
+        let escrow = Escrow::new(addresses.chain_id, move |terms| addresses.session_account(terms));
+        let rates = Arc::new(Coalitions::new(card.rpc()?, &card.book));
+        Ok(Self { sessions: Some(SessionsOnly { escrow, rates, most_per_hour, book }), ..Self::new(purse, card, most) })
+    }
+
+    async fn pay(&self, resource: &str, demand: &Demand) -> Result<Payment, Fault> {
+        let escrow = self.sessions.as_ref().map(|sessions| sessions.escrow.clone());
+        let means = Means { account: self.account, tokens: self.tokens.clone(), most: self.most, sessions: escrow };
+        if let Some(sessions) = &self.sessions {
+            let (offer, token) = means.choose(demand)?;
+            sessions.check_price(offer.session(Amount::new(offer.units, token.asset))).await?;
         }
-    }
-
-    /// The same for sessions with ComputePool's endpoints alone: nobody there has to be trusted with what is not used.
-    pub fn of_sessions(purse: &Purse, card: &ChainCard, most: Amount, kept: PaymentBook) -> Self {
-        let book = card.book.clone();
-        let escrow = Escrow::new(book.chain_id, move |terms| book.session_account(terms));
-        Self { sessions: Some(escrow), book: Some(kept), ..Self::new(purse, card, most) }
-    }
-
-    async fn pay(&self, demand: &Demand) -> Result<Payment, Fault> {
-        let (tokens, sessions) = (self.tokens.clone(), self.sessions.clone());
-        let means = Means { account: self.account, tokens, most: self.most, sessions };
         let mut nonce = B256::ZERO;
         OsRng
             .try_fill_bytes(nonce.as_mut_slice())
             .map_err(|error| Fault::new(FaultCode::Internal, format!("no random numbers: {error}")))?;
-        Ok(pay(&*self.vault, &means, demand, now_s(), nonce).await?)
+        let payment = pay(&*self.vault, &means, demand, now_s(), nonce).await?;
+        if let Some(sessions) = &self.sessions {
+            let kept = KeptPayment::new(now_s(), resource, &payment).ok_or_else(gone)?;
+            sessions.book.add(&kept)?;
+        }
+        Ok(payment)
+    }
+}
+
+impl SessionsOnly {
+    /// Whether the coalition that would be paid takes no more than is allowed: whoever sells may have founded one that does.
+    async fn check_price(&self, terms: Option<SessionTerms>) -> Result<(), Fault> {
+        let terms = terms.ok_or_else(gone)?;
+        let rate = self.rates.rate(terms.coalition).await?.ok_or_else(|| {
+            Fault::new(FaultCode::PaymentRefused, "nothing is paid: the coalition takes no sessions, by the chain")
+        })?;
+        let hourly = rate.times(3_600)?;
+        if hourly.units > self.most_per_hour.convert(Asset::Usdcx)?.units {
+            let what =
+                format!("nothing is paid: a session costs {hourly} an hour, and at most {} are", self.most_per_hour);
+            return Err(Fault::new(FaultCode::SpendLimit, what).hint("allow more an hour, or ask somebody cheaper"));
+        }
+        Ok(())
     }
 }
 

@@ -62,13 +62,13 @@ async fn a_chain_is_deployed_to_once_and_a_session_is_paid_on_it() {
     let (again, second) = deploying.deploy(&|_, done| assert!(done)).await.unwrap();
     assert_eq!((again, second.transactions), (card.clone(), 0));
 
-    let sound = deploying.verify(&card.book, true).await.unwrap();
+    let sound = deploying.verify(&card, true).await.unwrap();
     let paid = sound.paid.unwrap();
     assert!(!paid.received.is_zero());
     assert_eq!(paid.received.plus(paid.refund).unwrap(), paid.paid_in);
-    assert_eq!(deploying.verify(&card.book, false).await.unwrap().paid, None);
-    let mut wrong = card.book;
-    wrong.usdcx = wrong.usdc;
+    assert_eq!(deploying.verify(&card, false).await.unwrap().paid, None);
+    let mut wrong = card;
+    wrong.book.usdcx = wrong.book.usdc;
     assert!(deploying.verify(&wrong, true).await.is_err());
     anvil.end().await;
 }
@@ -77,7 +77,8 @@ async fn a_chain_is_deployed_to_once_and_a_session_is_paid_on_it() {
 async fn nothing_is_sent_where_something_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = "http://127.0.0.1:1";
-    let unnamed = Deploying::open(settings(folder.path(), ChainId::ZEROG, nowhere, 1)).await.unwrap_err();
+    let unnamed = Deploying::open(settings(folder.path(), ChainId::ZEROG, nowhere, 1)).await.unwrap();
+    let unnamed = unnamed.deploy(&|_, _| {}).await.unwrap_err();
     assert!(unnamed.message.contains("0G"), "real money has to be named: {unnamed}");
     let unknown = DeploymentSettings {
         chain: ChainId(1),

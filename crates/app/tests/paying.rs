@@ -12,14 +12,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use computepool_api::ApiOptions;
 use computepool_api::testkit::FakeInference;
-use computepool_app::paying::{Payer, PayingClient, PaymentBook};
-use computepool_core::ports::{Chain, Clock, SystemClock};
-use computepool_core::{Amount, FaultCode, ModelId};
+use computepool_app::paying::{Payer, PayingClient, PaymentBook, Rates, SessionsOnly};
+use computepool_core::ports::{Chain, Clock, CoalitionId, SystemClock};
+use computepool_core::{Amount, Fault, FaultCode, ModelId};
 use computepool_payments::client::Escrow;
 use computepool_payments::quote::QuoteKey;
 use computepool_payments::testkit::{self, FakeChain, MemoryLedger, tariff, token_domain};
 use computepool_payments::x402::{PaymentPayload, decode};
 use computepool_payments::{Payments, Ports, Settings};
+use futures::future::BoxFuture;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -28,14 +29,7 @@ use tokio::net::TcpListener;
 fn payer(most: u64) -> Payer {
     let vault = testkit::Payer::new(7).unwrap();
     let account = vault.account();
-    Payer {
-        vault: Arc::new(vault),
-        account,
-        tokens: vec![token_domain()],
-        most: Amount::usdc(most),
-        sessions: None,
-        book: None,
-    }
+    Payer { vault: Arc::new(vault), account, tokens: vec![token_domain()], most: Amount::usdc(most), sessions: None }
 }
 
 fn client(most: u64) -> PayingClient {
@@ -101,28 +95,43 @@ async fn who_has_nothing_to_pay_with_gets_the_402_and_who_allows_less_a_reason()
     chain.with(|world| assert_eq!(world.openings(), 0));
 }
 
-/// A payer that pays sessions of its own alone, and writes down what it pays.
-fn careful(folder: &std::path::Path, chain: &FakeChain) -> PayingClient {
-    let (token, chain) = (token_domain(), chain.clone());
-    let sessions = Escrow::new(token.chain, move |terms| chain.session_account(terms));
-    let book = PaymentBook::at(folder.join("payments.jsonl"));
-    let payer = Payer { sessions: Some(sessions), book: Some(book), ..payer(2_000_000) };
+/// The chain's own word on what coalitions take.
+struct Asked(FakeChain);
+
+impl Rates for Asked {
+    fn rate(&self, coalition: CoalitionId) -> BoxFuture<'_, Result<Option<Amount>, Fault>> {
+        Box::pin(async move { Ok(Some(self.0.coalition(coalition).await?.rate)) })
+    }
+}
+
+/// A payer that pays sessions of its own alone, at most so much an hour, and writes down what it pays.
+fn careful(folder: &std::path::Path, chain: &FakeChain, most_per_hour: u64) -> PayingClient {
+    let (token, accounts) = (token_domain(), chain.clone());
+    let sessions = SessionsOnly {
+        escrow: Escrow::new(token.chain, move |terms| accounts.session_account(terms)),
+        rates: Arc::new(Asked(chain.clone())),
+        most_per_hour: Amount::usdc(most_per_hour),
+        book: PaymentBook::at(folder.join("payments.jsonl")),
+    };
+    let payer = Payer { sessions: Some(sessions), ..payer(2_000_000) };
     PayingClient::new(reqwest::Client::new(), Some(payer))
 }
+
+/// What an hour costs with the coalition of the tests.
+const HOURLY: u64 = 36_000_000;
 
 #[tokio::test]
 async fn what_is_paid_is_written_down_and_comes_back_to_whoever_paid() {
     let (base, chain) = endpoint().await;
     let folder = tempfile::tempdir().unwrap();
-    let client = careful(folder.path(), &chain);
+    let client = careful(folder.path(), &chain, HOURLY);
     let opening = reqwest::Client::new().post(format!("{base}/session")).json(&json!({ "model": "fake" }));
     let bill: Value = client.send(opening).await.unwrap().error_for_status().unwrap().json().await.unwrap();
     assert!(client.session_token(&base).is_some());
     let [kept] = PaymentBook::at(folder.path().join("payments.jsonl")).read().unwrap().try_into().unwrap();
     assert_eq!((bill["account"].clone(), kept.amount), (kept.to.to_string().into(), Amount::usdc(2_000_000)));
-    let (terms, voucher) = kept.session().unwrap();
-    assert_eq!((terms.payer, voucher.authorization.from), (kept.from, kept.from));
-    assert_eq!(chain.session_account(&terms), kept.to);
+    assert_eq!((kept.terms.payer, kept.voucher.authorization.from), (kept.from, kept.from));
+    assert_eq!(chain.session_account(&kept.terms), kept.to);
     client.send(chat(&base)).await.unwrap().error_for_status().unwrap();
     chain.with(|world| assert_eq!(world.openings(), 1));
 }
@@ -132,12 +141,21 @@ async fn nothing_is_paid_that_cannot_be_written_down_or_is_no_session() {
     let (base, chain) = endpoint().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("payments.jsonl")).unwrap();
-    let fault = careful(folder.path(), &chain).send(chat(&base)).await.unwrap_err();
+    let fault = careful(folder.path(), &chain, HOURLY).send(chat(&base)).await.unwrap_err();
     assert!(fault.code == FaultCode::Io && fault.message.starts_with("nothing is paid"), "{fault}");
+    chain.with(|world| assert_eq!(world.openings(), 0));
+    // Nor what is dearer than the server says that it is.
+    let other = tempfile::tempdir().unwrap();
+    let fault = careful(other.path(), &chain, HOURLY - 1).send(chat(&base)).await.unwrap_err();
+    assert!(fault.code == FaultCode::SpendLimit && fault.message.contains("36 USDCx an hour"), "{fault}");
+    // Nobody pays for looking.
+    let look = careful(other.path(), &chain, HOURLY).send(reqwest::Client::new().get(format!("{base}/models"))).await;
+    assert_eq!(look.unwrap().status(), StatusCode::OK);
+    assert_eq!(PaymentBook::at(other.path().join("payments.jsonl")).read().unwrap(), []);
     chain.with(|world| assert_eq!(world.openings(), 0));
     // A server that is no endpoint of ours is paid by whoever pays anybody.
     let (other, stage) = Stage::open(&[Answer::Pay]).await;
-    let fault = careful(folder.path(), &chain).send(reqwest::Client::new().post(&other)).await.unwrap_err();
+    let fault = careful(folder.path(), &chain, HOURLY).send(reqwest::Client::new().post(&other)).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::PaymentRequired, "{fault}");
     assert_eq!(stage.saw("payment-signature"), [None]);
 }

@@ -224,6 +224,12 @@ impl Coalitions {
         Ok(holders)
     }
 
+    /// What sessions of a coalition pay a second, in USDCx; nothing where it takes none now.
+    pub async fn open_rate(&self, id: CoalitionId) -> Result<Option<Amount>, ChainError> {
+        let offer = self.rpc.call(self.contract, &Coalition::offerCall { id: id.0 }).await?;
+        Ok(offer.open.then(|| Amount::new(crate::sessions::positive(offer.rate), Asset::Usdcx)))
+    }
+
     async fn stage(&self, id: CoalitionId) -> Result<u8, ChainError> {
         self.rpc.call(self.contract, &Coalition::stageCall { id: id.0 }).await
     }

@@ -333,7 +333,7 @@ pub(crate) struct ChatArguments {
     #[arg(long, default_value = "http://127.0.0.1:8642/v1", env = "OPENAI_BASE_URL")]
     endpoint: String,
     /// API key, where the endpoint wants one.
-    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, conflicts_with = "wallet")]
     key: Option<String>,
     /// The model; the first one offered when absent.
     #[arg(long)]

@@ -183,7 +183,10 @@ impl Conversation {
 
     /// Ends the session, if there is one: the rest goes back.
     async fn settle(&self) {
-        let Some(cost) = self.cost().await else { return };
+        if self.endpoint.paid().is_none() {
+            return;
+        }
+        let cost = self.cost().await.unwrap_or_else(|| "the seller does not say what was served".to_owned());
         match self.endpoint.delete("/session").await {
             Ok(_) => println!("({cost}; the rest is on its way back)"),
             Err(fault) => println!("! the session was not closed: {fault}; `computepool wallet refunds` gets its rest"),

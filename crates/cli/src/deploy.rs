@@ -57,6 +57,10 @@ pub(crate) async fn deploy(arguments: DeployArguments) -> Result<(), Fault> {
     };
     let deploying = Deploying::open(settings).await?;
     println!("On {} ({chain}), by {}:", deploying.chain_name(), deploying.owner());
+    if !arguments.no_trial {
+        // Before anything is spent.
+        deploying.can_try()?;
+    }
     let card = if arguments.verify {
         ChainCard::read(&place)?
     } else {
@@ -67,7 +71,7 @@ pub(crate) async fn deploy(arguments: DeployArguments) -> Result<(), Fault> {
         println!("The chain's card: {}", place.display());
         card
     };
-    let sound = deploying.verify(&card.book, !arguments.no_trial).await?;
+    let sound = deploying.verify(&card, !arguments.no_trial).await?;
     println!("Verified: {} things are wired as they should be.", sound.checks);
     if let Some(paid) = sound.paid {
         println!(

@@ -64,6 +64,9 @@ pub(crate) struct PayArguments {
     /// The most that is put into one session, in USDC; what is not used comes back.
     #[arg(long, default_value = "1", value_parser = usdc, requires = "wallet")]
     most: Amount,
+    /// The most that a session may cost an hour, in USDC, by the chain's word and not the seller's.
+    #[arg(long, default_value = "2", value_parser = usdc, requires = "wallet")]
+    most_per_hour: Amount,
 }
 
 /// A wallet that pays, and how much it puts into one session.
@@ -71,13 +74,14 @@ pub(crate) struct PaySettings {
     chain: PathBuf,
     purse: PurseSettings,
     most: Amount,
+    most_per_hour: Amount,
 }
 
 impl PayArguments {
     /// As they are needed; `None` where no wallet was named.
     pub(crate) fn settings(self) -> Result<Option<PaySettings>, Fault> {
-        let Self { purse, most } = self;
-        Ok(purse.settings()?.map(|(chain, purse)| PaySettings { chain, purse, most }))
+        let Self { purse, most, most_per_hour } = self;
+        Ok(purse.settings()?.map(|(chain, purse)| PaySettings { chain, purse, most, most_per_hour }))
     }
 }
 
@@ -88,7 +92,7 @@ impl PaySettings {
             let card = ChainCard::read(&self.chain)?;
             let purse = Purse::open(&self.purse, card.contracts())?;
             let book = PaymentBook::usual(self.purse.folder.as_deref())?;
-            Ok(Payer::of_sessions(&purse, &card, self.most, book))
+            Payer::of_sessions(&purse, &card, self.most, self.most_per_hour, book)
         };
         tokio::task::spawn_blocking(opening)
             .await

@@ -78,7 +78,8 @@ pub(crate) async fn open(arguments: SessionArguments) -> Result<(), Fault> {
     show(&bill);
     println!("\nWhoever has this token uses the session: a key for every OpenAI client.\n");
     println!("export OPENAI_BASE_URL={} OPENAI_API_KEY={}", arguments.endpoint, token.reveal());
-    println!("\nEnd it with: COMPUTEPOOL_SESSION=$OPENAI_API_KEY computepool sessions --close");
+    println!("\nIt ends by itself after two idle minutes; what is not used comes back.");
+    println!("End it with: COMPUTEPOOL_SESSION=$OPENAI_API_KEY computepool sessions --close");
     Ok(())
 }
 

@@ -62,8 +62,7 @@ impl Clients {
             account: world.user,
             tokens: vec![world.card().book.token()],
             most: Amount::usdc(10_000_000),
-            sessions: Some(world.escrow()),
-            book: None,
+            sessions: Some(world.sessions()),
         };
         let left = Arc::new(AtomicU64::new(generations));
         Self { api: world.api().to_owned(), payer, left, counts: Arc::default(), seen: Arc::default() }

@@ -1,17 +1,20 @@
 //! Processes that can be killed and started again as they were, and the chain that they are paid on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use computepool_app::chains::ChainCard;
 use computepool_app::devnet::{DevnetSettings, RunningDevnet};
 use computepool_app::onlooker::{Onlooker, Share};
 use computepool_app::orchestrator::OrchestratorAddress;
+use computepool_app::paying::{PaymentBook, SessionsOnly};
 use computepool_app::purse::{Purse, PurseSettings};
 use computepool_app::supervised::Supervised;
+use computepool_chain::coalitions::Coalitions;
 use computepool_chain::tokens::{Balances, Tokens};
-use computepool_core::Account;
 use computepool_core::ports::{CoalitionId, NetworkStatus, ShardPhase};
+use computepool_core::{Account, Amount};
 use computepool_payments::client::Escrow;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -170,10 +173,16 @@ impl World {
         ChainCard::read(&self.devnet.address().chain).unwrap()
     }
 
-    /// Whom the user pays, and nobody else.
-    pub(crate) fn escrow(&self) -> Escrow {
-        let book = self.card().book;
-        Escrow::new(book.chain_id, move |terms| book.session_account(terms))
+    /// What the user pays for, and nothing else. It looks at the chain itself, not at what stands before it.
+    pub(crate) fn sessions(&self) -> SessionsOnly {
+        let card = self.card();
+        let (rates, book) = (Coalitions::new(card.rpc().unwrap(), &card.book), card.book);
+        SessionsOnly {
+            escrow: Escrow::new(book.chain_id, move |terms| book.session_account(terms)),
+            rates: Arc::new(rates),
+            most_per_hour: Amount::usdc(1_000_000),
+            book: PaymentBook::at(self.folder().join("payments.jsonl")),
+        }
     }
 
     pub(crate) fn onlooker(&self) -> Onlooker {

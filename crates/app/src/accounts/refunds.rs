@@ -1,7 +1,7 @@
 //! What an account paid for sessions, what of it is still there, and how it is fetched without whoever sold them.
 
 use computepool_chain::{SessionReader, refund};
-use computepool_core::ports::{SessionOnChain, SessionPhase, Voucher};
+use computepool_core::ports::{SessionOnChain, SessionPhase};
 use computepool_core::{Account, Asset, Fault};
 
 use super::{Accounts, Step};
@@ -22,10 +22,10 @@ pub struct PaidSession {
 /// How a session that was paid for stands, on the chain alone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// The voucher was not executed, or its money came back.
+    /// No session was opened, and nothing lies there: the voucher was not executed, or its money came back.
     Nothing,
     /// The money is there, and no session was opened with it.
-    Unopened(Box<Voucher>),
+    Unopened,
     /// A session is open, and what of it is left can be had.
     Open(SessionOnChain),
     /// It was stopped, and waits for some minutes for its meter to say what was served.
@@ -40,25 +40,28 @@ impl Accounts {
         let reader = SessionReader::new(&self.card.network(), self.card.rpc()?);
         let mut sessions = Vec::new();
         for payment in book.read()? {
+            // Of two payments to one account, both are there.
+            let known = sessions.iter().any(|it: &PaidSession| it.payment.to == payment.to);
             // What was paid to others is gone.
-            if payment.chain != self.chain() || payment.from != account {
-                continue;
-            }
-            let Some((terms, voucher)) = payment.session() else { continue };
-            if self.card.book.session_account(&terms) != payment.to {
+            let ours = self.card.book.session_account(&payment.terms) == payment.to;
+            if known || !ours || payment.chain != self.chain() || payment.from != account {
                 continue;
             }
             let view = reader.view(payment.to).await?;
             let standing = match view.newest {
                 None => {
                     let there = self.balances(payment.to).await?.of(Asset::Usdc);
-                    if there.is_zero() { Standing::Nothing } else { Standing::Unopened(Box::new(voucher)) }
+                    if there.is_zero() { Standing::Nothing } else { Standing::Unopened }
                 }
                 Some(session) => match session.phase {
                     SessionPhase::Closed => {
                         let there = self.balances(payment.to).await?;
                         let held = !there.usdc.is_zero() || !there.usdcx.is_zero();
-                        Standing::Closed(session, held)
+                        // One whose money was taken back was never opened.
+                        match session.opened_s == 0 && !held {
+                            true => Standing::Nothing,
+                            false => Standing::Closed(session, held),
+                        }
                     }
                     SessionPhase::Ending => Standing::Stopped(session),
                     _ => Standing::Open(session),
@@ -74,9 +77,9 @@ impl Accounts {
     pub async fn fetch(&self, paid: &PaidSession) -> Result<Option<Step>, Fault> {
         let (account, amount) = (paid.payment.to, paid.payment.amount);
         let (what, intent) = match &paid.standing {
-            Standing::Unopened(voucher) => {
-                let Some((terms, _)) = paid.payment.session() else { return Ok(None) };
-                (format!("take back {amount} from {account}"), refund::reclaim(&self.card.book, &terms, voucher))
+            Standing::Unopened => {
+                let (terms, voucher) = (&paid.payment.terms, &paid.payment.voucher);
+                (format!("take back {amount} from {account}"), refund::reclaim(&self.card.book, terms, voucher))
             }
             Standing::Open(_) => (format!("stop the session {account}"), refund::end(account)),
             Standing::Stopped(_) => (format!("end the session {account}, whose rest comes back"), refund::end(account)),

@@ -6,10 +6,8 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use computepool_core::ports::{SessionTerms, Voucher};
-use computepool_core::{Account, Amount, Asset, ChainId, Fault, FaultCode};
+use computepool_core::{Account, Amount, ChainId, Fault, FaultCode};
 use computepool_payments::client::Payment;
-use computepool_payments::voucher;
-use computepool_payments::x402::{PaymentPayload, decode};
 use serde::{Deserialize, Serialize};
 
 use crate::paths;
@@ -30,8 +28,10 @@ pub struct KeptPayment {
     pub to: Account,
     /// How much, in USDC.
     pub amount: Amount,
-    /// The whole of it: the value of `PAYMENT-SIGNATURE`.
-    payment: String,
+    /// The terms of the session that it opens: with them, its account is found again.
+    pub terms: SessionTerms,
+    /// What was signed.
+    pub voucher: Voucher,
 }
 
 /// A file with a line for each payment. Several processes may write it.
@@ -41,25 +41,19 @@ pub struct PaymentBook {
 }
 
 impl KeptPayment {
-    /// A payment that leaves at `at_s`, for what is at the address `resource`.
-    pub fn new(at_s: u64, resource: &str, payment: &Payment) -> Self {
-        let authorization = &payment.authorization;
-        Self {
+    /// A payment that leaves at `at_s`, for what is at the address `resource`. `None` where it opens no session of ours.
+    pub fn new(at_s: u64, resource: &str, payment: &Payment) -> Option<Self> {
+        let authorization = payment.authorization;
+        Some(Self {
             at_s,
             resource: resource.to_owned(),
             chain: payment.token.chain,
             from: authorization.from,
             to: authorization.to,
             amount: authorization.value,
-            payment: payment.header.clone(),
-        }
-    }
-
-    /// The terms of the session that it opens, and its voucher; `None` where it opens none.
-    pub fn session(&self) -> Option<(SessionTerms, Voucher)> {
-        let payload: PaymentPayload = decode(&self.payment).ok()?;
-        let terms = payload.accepted.extra.computepool.terms(self.amount).ok()?;
-        Some((terms, voucher::read(&payload.payload).ok()?))
+            terms: payment.session?,
+            voucher: Voucher { authorization, signature: payment.signature.clone() },
+        })
     }
 }
 
@@ -96,18 +90,18 @@ impl PaymentBook {
 
     /// Everything that was paid, in order.
     pub fn read(&self) -> Result<Vec<KeptPayment>, Fault> {
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Fault::new(FaultCode::Io, format!("{} cannot be read: {error}", self.name()))),
         };
-        let lines = text.lines().filter(|line| !line.trim().is_empty());
-        let read = |line: &str| {
-            serde_json::from_str::<KeptPayment>(line)
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let read = |line: &[u8]| {
+            serde_json::from_slice::<KeptPayment>(line)
                 .inspect_err(|error| tracing::warn!(%error, book = %self.name(), "a line of the payments is damaged"))
                 .ok()
         };
-        Ok(lines.filter_map(read).filter(|payment| payment.amount.asset == Asset::Usdc).collect())
+        Ok(lines.filter_map(read).collect())
     }
 
     fn name(&self) -> std::path::Display<'_> {
@@ -117,17 +111,27 @@ impl PaymentBook {
 
 #[cfg(test)]
 mod tests {
+    use computepool_core::money::B256;
+    use computepool_core::ports::{Authorization, CoalitionId};
+
     use super::*;
 
     fn payment(number: u8) -> KeptPayment {
+        let (from, to) = (Account::new([1; 20]), Account::new([number; 20]));
+        let (amount, salt) = (Amount::usdc(5), B256::repeat_byte(number));
+        let coalition = CoalitionId(B256::repeat_byte(8));
         KeptPayment {
             at_s: number.into(),
             resource: "https://pool.example/v1/chat/completions".to_owned(),
             chain: ChainId::DEVNET,
-            from: Account::new([1; 20]),
-            to: Account::new([number; 20]),
-            amount: Amount::usdc(5),
-            payment: "nothing of ours".to_owned(),
+            from,
+            to,
+            amount,
+            terms: SessionTerms { coalition, amount, lifetime_s: 1, expires_s: 2, payer: from, salt },
+            voucher: Voucher {
+                authorization: Authorization { from, to, value: amount, valid_after: 0, valid_before: 9, nonce: salt },
+                signature: vec![7; 65].into(),
+            },
         }
     }
 
@@ -138,9 +142,8 @@ mod tests {
         assert_eq!(book.read().unwrap(), []);
         book.add(&payment(2)).unwrap();
         let mut file = File::options().append(true).open(&book.path).unwrap();
-        file.write_all(b"\n{\"at_s\":3,\"resou").unwrap();
+        file.write_all(b"\n{\"at_s\":3,\"res\xff").unwrap();
         book.add(&payment(4)).unwrap();
         assert_eq!(book.read().unwrap(), [payment(2), payment(4)]);
-        assert_eq!(payment(2).session(), None);
     }
 }

@@ -47,7 +47,7 @@ impl Home {
         };
         let now_s = world.clock.now_s();
         let payment = pay(&world.wallet, &means, &demand, now_s, B256::repeat_byte(number)).await.unwrap();
-        self.book.add(&KeptPayment::new(now_s, &asked.resource, &payment)).unwrap();
+        self.book.add(&KeptPayment::new(now_s, &asked.resource, &payment).unwrap()).unwrap();
         payment
     }
 
@@ -84,13 +84,13 @@ async fn everything_that_was_not_used_is_fetched_without_the_orchestrator() {
     world.pass(5).await;
     world.toll.progressed(generation).unwrap();
     world.abandon().await;
-    let (_, voucher) = home.book.read().unwrap()[1].session().unwrap();
+    let voucher = home.book.read().unwrap().remove(1).voucher;
     assert_eq!(voucher.authorization, executed.authorization);
     world.does(world.people.stranger, usdc(&world), &execution(&voucher)).await;
     assert_eq!(world.usdc(world.people.payer).await, before - U256::from(4_000_000));
 
     let standings: Vec<Standing> = home.sessions(&world).await.into_iter().map(|it| it.standing).collect();
-    assert!(matches!(standings[..], [Standing::Open(_), Standing::Unopened(_), Standing::Nothing]), "{standings:?}");
+    assert!(matches!(standings[..], [Standing::Open(_), Standing::Unopened, Standing::Nothing]), "{standings:?}");
     assert_eq!(home.fetches(&world).await, 2, "one is stopped, and one comes back whole");
     assert_eq!(world.usdc(world.people.payer).await, before - U256::from(2_000_000));
     assert_eq!(home.fetches(&world).await, 0, "the meter has some minutes to say what it served");
@@ -101,6 +101,16 @@ async fn everything_that_was_not_used_is_fetched_without_the_orchestrator() {
     let back = before - U256::from(2_000_000) + on.refund.units;
     assert_eq!(world.usdc(world.people.payer).await, back);
     assert_eq!(home.fetches(&world).await, 0);
+    let standings: Vec<Standing> = home.sessions(&world).await.into_iter().map(|it| it.standing).collect();
+    assert!(
+        matches!(standings[..], [Standing::Closed(_, false), Standing::Nothing, Standing::Nothing]),
+        "{standings:?}"
+    );
+    // What comes there later is fetched as well.
+    let gift = crate::contracts::Usdc::transferCall { to: streaming.authorization.to.0, amount: U256::from(7) };
+    world.does(world.people.other, usdc(&world), &gift).await;
+    assert_eq!(home.fetches(&world).await, 1);
+    assert_eq!(world.usdc(world.people.payer).await, back + U256::from(7));
     // Should it come back after all, its books follow.
     world.restart().await;
     let session = world.authorized(streaming.authorization.to).await;

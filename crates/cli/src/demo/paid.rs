@@ -136,7 +136,7 @@ pub(crate) async fn payer(devnet: &DevnetAddress) -> Result<Payer, Fault> {
         .await
         .map_err(|error| Fault::new(FaultCode::Internal, format!("the wallet was not opened: {error}")))??;
     let book = PaymentBook::usual(Some(&devnet.wallets))?;
-    Ok(Payer::of_sessions(&purse, &card, Amount::usdc(10_000_000), book))
+    Payer::of_sessions(&purse, &card, Amount::usdc(10_000_000), Amount::usdc(10_000_000), book)
 }
 
 /// A terminal on which an answer appears, and what it costs between its lines.

@@ -179,8 +179,8 @@ pub(super) async fn refunds(place: Place, arguments: RefundsArguments) -> Result
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for session in &paid {
         let (state, figures) = match &session.standing {
-            Standing::Nothing => ("was never opened, and took nothing", None),
-            Standing::Unopened(_) => ("was not opened; the money waits", None),
+            Standing::Nothing => ("was never opened, and nothing lies there", None),
+            Standing::Unopened => ("was not opened; the money waits", None),
             Standing::Open(figures) => ("is open", Some(figures)),
             Standing::Stopped(figures) => ("is stopped, and waits for its meter", Some(figures)),
             Standing::Closed(figures, false) => ("is over", Some(figures)),
@@ -196,17 +196,23 @@ pub(super) async fn refunds(place: Place, arguments: RefundsArguments) -> Result
     }
     println!("{}", table(&rows));
     if !arguments.take {
-        println!("--take gets back what can be had.");
+        println!("--take gets back what can be had; each step costs gas.");
         return Ok(true);
     }
     let (accounts, _, hand) = open(&place, arguments.name).await?;
-    let mut steps = Vec::new();
+    let (mut steps, mut sound) = (Vec::new(), true);
     for session in &paid {
-        steps.extend(accounts.fetch(session).await?);
+        match accounts.fetch(session).await {
+            Ok(step) => steps.extend(step),
+            Err(fault) => {
+                println!("! {}: {fault}", session.payment.to);
+                sound = false;
+            }
+        }
     }
     if steps.is_empty() {
         println!("Nothing can be had now.");
-        return Ok(true);
+        return Ok(sound);
     }
     for step in &steps {
         println!("  {}; gas at most {}", step.what, step.fee);
@@ -215,9 +221,16 @@ pub(super) async fn refunds(place: Place, arguments: RefundsArguments) -> Result
         return Ok(false);
     }
     for step in steps {
-        did(&accounts, &hand, step).await?;
+        let what = step.what.clone();
+        if let Err(fault) = did(&accounts, &hand, step).await {
+            println!("! {what}: {fault}");
+            sound = false;
+        }
     }
-    Ok(true)
+    if paid.iter().any(|session| matches!(session.standing, Standing::Open(_))) {
+        println!("What was stopped can be taken in five minutes, with the same command.");
+    }
+    Ok(sound)
 }
 
 /// `computepool wallet faucet`.

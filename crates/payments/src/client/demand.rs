@@ -1,12 +1,13 @@
 //! What a server asks for, read with more patience than our own wire types have: other servers say other things besides.
 
 use alloy_primitives::U256;
-use computepool_core::{Account, ChainId};
+use computepool_core::ports::SessionTerms;
+use computepool_core::{Account, Amount, ChainId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::{PayError, Unfit, shown};
-use crate::x402::{VERSION, decode};
+use crate::x402::{Bound, VERSION, decode};
 
 /// No more of a body is looked at.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -125,6 +126,14 @@ impl Offer {
             version: extra("version"),
             said,
         })
+    }
+}
+
+impl Offer {
+    /// The terms of the session that is offered for `amount`, where one of ours is.
+    pub fn session(&self, amount: Amount) -> Option<SessionTerms> {
+        let bound = self.said.get("extra")?.get("computepool")?;
+        <Bound as Deserialize>::deserialize::<&Value>(bound).ok()?.terms(amount).ok()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use alloy_primitives::{B256, Signature};
-use computepool_core::ports::{Authorization, Purpose, SigningContent, SigningRequest, TokenDomain};
+use alloy_primitives::{B256, Bytes, Signature};
+use computepool_core::ports::{Authorization, Purpose, SessionTerms, SigningContent, SigningRequest, TokenDomain};
 use computepool_core::{Account, Amount};
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ pub struct Draft {
     pub token: TokenDomain,
     /// What is to be signed.
     pub authorization: Authorization,
+    session: Option<SessionTerms>,
     /// The offer as its server wrote it.
     accepted: Value,
     resource: Option<Value>,
@@ -34,6 +35,10 @@ pub struct Payment {
     pub token: TokenDomain,
     /// What was signed.
     pub authorization: Authorization,
+    /// The terms of the session that it opens, where it opens one of ours.
+    pub session: Option<SessionTerms>,
+    /// The signature.
+    pub signature: Bytes,
     /// The value of `PAYMENT-SIGNATURE`.
     pub header: String,
 }
@@ -50,7 +55,8 @@ impl Draft {
             nonce,
         };
         let (accepted, resource) = (offer.said.clone(), demand.resource.clone());
-        Self { token: token.clone(), authorization, accepted, resource }
+        let session = offer.session(authorization.value);
+        Self { token: token.clone(), authorization, session, accepted, resource }
     }
 
     /// What a vault is asked.
@@ -77,7 +83,13 @@ impl Draft {
         if let Some(resource) = self.resource {
             said["resource"] = resource;
         }
-        Payment { token: self.token, authorization: self.authorization, header: encode(&said) }
+        Payment {
+            token: self.token,
+            authorization: self.authorization,
+            session: self.session,
+            signature: signature.as_bytes().to_vec().into(),
+            header: encode(&said),
+        }
     }
 }
 

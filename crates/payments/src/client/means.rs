@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use computepool_core::ports::{SessionTerms, TokenDomain};
 use computepool_core::{Account, Amount, ChainId};
-use serde_json::Value;
 
 use super::demand::{Demand, Offer};
 use super::error::{PayError, Unfit, shown};
-use crate::x402::Bound;
 
 /// Where sessions' money lies, by their terms, as the payer works it out for itself.
 #[derive(Clone)]
@@ -41,11 +39,7 @@ impl Escrow {
 
     /// Whether an offer is to a session of `payer`'s, and to nothing else.
     fn check(&self, offer: &Offer, amount: Amount, payer: Account) -> Result<(), Unfit> {
-        let bound = offer.said.get("extra").and_then(|extra| extra.get("computepool"));
-        let bound = bound.ok_or(Unfit::NoSession("it is an account like any other"))?;
-        let terms = <Bound as serde::Deserialize>::deserialize::<&Value>(bound).ok();
-        let terms = terms.and_then(|bound| bound.terms(amount).ok());
-        let terms = terms.ok_or(Unfit::NoSession("its terms cannot be read"))?;
+        let terms = offer.session(amount).ok_or(Unfit::NoSession("it names no terms that can be read"))?;
         if terms.payer != payer {
             return Err(Unfit::NoSession("it does not say that the rest goes back to this payer"));
         }

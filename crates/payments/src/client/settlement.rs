@@ -74,7 +74,7 @@ mod tests {
             valid_before: 9,
             nonce: [7; 32].into(),
         };
-        Payment { token, authorization, header: "secret".into() }
+        Payment { token, authorization, session: None, signature: vec![7; 65].into(), header: "secret".into() }
     }
 
     fn read(value: &Value) -> Result<Settlement, PayError> {

@@ -189,6 +189,8 @@ proptest! {
                 valid_before: 1,
                 nonce: B256::ZERO,
             },
+            session: None,
+            signature: vec![7; 65].into(),
             header: String::new(),
         };
         prop_assert!(Settlement::read(&header, &payment).is_err());

@@ -80,10 +80,31 @@ pub(super) async fn run(
     };
     let session = sessions.session_account(&terms);
     let voucher = voucher(trial, book, &terms, session, now_s).await?;
-    act(&sessions, trial, 1, "the trial session's opening", Intent::Open { terms, voucher, start: true }).await?;
+    act(
+        &sessions,
+        trial,
+        1,
+        &format!("the opening of the trial session {session}"),
+        Intent::Open { terms, voucher, start: true },
+    )
+    .await?;
     tokio::time::sleep(STREAMS).await;
-    act(&sessions, trial, 2, "the trial session's pause", Intent::Pause { session, served_ms: SERVED_MS }).await?;
-    act(&sessions, trial, 3, "the trial session's end", Intent::Close { session, served_ms: SERVED_MS }).await?;
+    act(
+        &sessions,
+        trial,
+        2,
+        &format!("the pause of the trial session {session}"),
+        Intent::Pause { session, served_ms: SERVED_MS },
+    )
+    .await?;
+    act(
+        &sessions,
+        trial,
+        3,
+        &format!("the end of the trial session {session}"),
+        Intent::Close { session, served_ms: SERVED_MS },
+    )
+    .await?;
     let end = closed(network, sender, session).await?;
     let shares = founding.coalitions().shares(coalition).await?;
     audit(session, &end, &shares)
@@ -99,11 +120,13 @@ fn audit(session: Account, end: &SessionOnChain, shares: &[Share]) -> Result<Pai
     let (paid_in, refund) = (wei(end.amount)?, sum(&[wei(end.refund)?, end.dust])?);
     let paid = sum(&[end.streamed, end.topped_up])?;
     let out = sum(&[paid, refund, end.lost])?;
+    // A stranger's gift goes back as well.
+    let came = sum(&[paid_in, end.found])?;
     if end.streamed.is_zero() {
         return Err(wrong("what the trial session streamed", "something", "nothing"));
     }
-    if out != paid_in {
-        return Err(wrong("what came out of the trial session", paid_in, out));
+    if out != came {
+        return Err(wrong(format!("what came out of the trial session {session}"), came, out));
     }
     if received != paid {
         return Err(wrong("what the trial's operators received", paid, received));
@@ -115,7 +138,7 @@ async fn fund(sender: &Sender, network: &Network, book: &AddressBook, amount: Am
     let (usdc, me) = (book.usdc.0, sender.account());
     let balance = async || sender.rpc().call(usdc, &Usdc::balanceOfCall { account: me }).await;
     if balance().await? < amount.units && network.usdc == crate::Usdc::Own {
-        let intent = sender::Intent::new("faucet", Purpose::Deployment, usdc);
+        let intent = sender::Intent::new("faucet", Purpose::Transfer, usdc);
         sender.send(intent.calling(&Usdc::faucetCall { to: me }), Until::Final).await?;
     }
     let has = balance().await?;
@@ -181,13 +204,7 @@ async fn sign(
     Ok(signature.as_bytes().to_vec().into())
 }
 
-async fn act(
-    sessions: &Sessions,
-    trial: &Trial,
-    number: u64,
-    what: &'static str,
-    intent: Intent,
-) -> Result<(), ChainError> {
+async fn act(sessions: &Sessions, trial: &Trial, number: u64, what: &str, intent: Intent) -> Result<(), ChainError> {
     let step = StepId(B256::from(U256::from_be_bytes(trial.salt.0).wrapping_add(U256::from(number))));
     match sessions.submit(step, intent).await {
         Delivery::Landed { .. } => Ok(()),
