@@ -189,7 +189,12 @@ impl PayingClient {
         self.till().hand_out(&resource, payment.clone());
         let origin = origin(&request);
         request.headers_mut().insert(SIGNATURE, secret(&payment.header)?);
-        let response = self.execute(request).await?;
+        let response = self.execute(request).await.map_err(|fault| {
+            let value = payment.authorization.value;
+            fault.hint(format!(
+                "a payment of {value} had left already; `computepool wallet refunds` shows what became of it"
+            ))
+        })?;
         let settlement = match text(response.headers(), &RESPONSE) {
             Some(header) => Settlement::read(header, &payment)
                 .inspect_err(|error| tracing::warn!(resource, %error, "a payment was answered"))

@@ -122,7 +122,7 @@ impl Endpoint {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Fault> {
         self.client.send(request).await.map_err(|fault| match fault.code {
-            FaultCode::LinkLost => {
+            FaultCode::LinkLost if fault.hint.is_none() => {
                 fault.hint("start a cluster with `computepool up`, or name another endpoint with --endpoint")
             }
             _ => fault,

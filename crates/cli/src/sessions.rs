@@ -102,9 +102,14 @@ fn bill(text: Value) -> Result<Bill, Fault> {
         .map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint's bill cannot be read: {error}")))
 }
 
+/// A stranger's words, without what could harm a terminal.
+fn shown(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).collect()
+}
+
 fn show(bill: &Bill) {
-    println!("session    {}: {}", phase(bill.phase), bill.reason);
-    println!("model      {}", bill.model);
+    println!("session    {}: {}", phase(bill.phase), shown(&bill.reason));
+    println!("model      {}", shown(bill.model.as_str()));
     println!("account    {}", bill.account);
     println!("paid in    {}", bill.paid_in);
     println!("served     {} s at {} a second", seconds(bill.served_ms), bill.rate);
