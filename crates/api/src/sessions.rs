@@ -32,10 +32,15 @@ pub(crate) struct SessionRequest {
     post,
     path = "/v1/session",
     tag = "ComputePool",
+    params(
+        ("computepool-payer" = Option<String>, Header, description = "Who will pay: the quote names it, and the rest goes nowhere else"),
+        ("payment-signature" = Option<String>, Header, description = "The payment (x402)"),
+    ),
     request_body = SessionRequest,
     responses(
         (status = 200, body = Object, description = "The session's bill; its token in the header computepool-session"),
-        (status = 400, body = ErrorBody, description = "The caller's key needs no session"),
+        (status = 400, body = ErrorBody, description = "The request cannot be read, or the caller's key needs no session"),
+        (status = 401, body = ErrorBody, description = "The key is unknown"),
         (status = 402, body = ErrorBody, description = "To be paid, as the header PAYMENT-REQUIRED says (x402)"),
         (status = 404, body = ErrorBody, description = "No such model, or nothing is paid at this endpoint"),
         (status = 503, body = ErrorBody, description = "The chain does not answer"),
