@@ -26,6 +26,7 @@ use crate::models;
 use crate::paths::cache_folder;
 use crate::stock::{ShelfSettings, Stock, Supplied};
 use advert::{Announcer, Offer};
+pub use keeper::Duty;
 use keeper::{Keeper, USAGE_EVERY};
 pub use operator::EarnSettings;
 use operator::Operator;
@@ -77,10 +78,14 @@ pub struct RunningNode {
     address: NodeAddress,
     network: Network,
     engine: Arc<EngineClient>,
+    duty: watch::Sender<Duty>,
     leaving: CancellationToken,
     keeper: tokio::task::JoinHandle<ExitReason>,
     _identity: IdentityLock,
 }
+
+/// How long an engine may take to end by itself: what it knows is worth nothing by then.
+const ENGINE_STOP: Duration = Duration::from_millis(300);
 
 /// What is offered where the system does not say how much memory it has.
 const FALLBACK_MEMORY: u64 = 2 << 30;
@@ -124,7 +129,7 @@ impl RunningNode {
         let launch = EngineLaunch {
             threads: settings.threads,
             device,
-            timing: Timing { ping: USAGE_EVERY, ..Timing::default() },
+            timing: Timing { ping: USAGE_EVERY, stop: ENGINE_STOP, ..Timing::default() },
             ..EngineLaunch::new(chosen.executable.clone(), stock.lookup())
         };
         let (engine, events) = EngineClient::start(launch);
@@ -156,6 +161,7 @@ impl RunningNode {
         tokio::spawn(announcer.clone().run(leaving.clone()));
         let supplied = stock.supplied(&network).await?;
         tokio::spawn(announced(supplied.clone(), leaving.clone()));
+        let (duty, on_duty) = watch::channel(Duty::default());
         let keeper = Keeper {
             identity,
             issuer,
@@ -168,9 +174,10 @@ impl RunningNode {
             weights: Some(supplied),
             announcer,
             operator,
+            duty: on_duty,
             leaving: leaving.clone(),
         };
-        Ok(Self { address, network, engine, leaving, keeper: tokio::spawn(keeper.run()), _identity: lock })
+        Ok(Self { address, network, engine, duty, leaving, keeper: tokio::spawn(keeper.run()), _identity: lock })
     }
 
     /// How it is known.
@@ -181,6 +188,12 @@ impl RunningNode {
     /// What its engine process uses.
     pub fn engine(&self) -> watch::Receiver<EngineSnapshot> {
         self.engine.snapshot()
+    }
+
+    /// Says what it is to do with its machine from now on. Returns at once; the engine's snapshot shows when its memory is
+    /// given back.
+    pub fn set_duty(&self, duty: Duty) {
+        self.duty.send_if_modified(|old| std::mem::replace(old, duty) != duty);
     }
 
     /// Waits until the node has ended without being told to, and says why. Losing its orchestrator does not end it.

@@ -22,8 +22,8 @@ pub(crate) struct Conductor {
     pub(crate) plane: Arc<Plane>,
     pub(crate) control: BoxStream<'static, OrchestratorMessage>,
     pub(crate) wanted: watch::Sender<Option<Order>>,
-    /// Somebody asked for an orderly end.
-    pub(crate) drain: CancellationToken,
+    /// By when it is to have ended in order, once somebody asked for that; the moment may be moved forward.
+    pub(crate) drain: watch::Receiver<Option<Instant>>,
     /// Nobody holds the node any more.
     pub(crate) abandoned: CancellationToken,
 }
@@ -36,6 +36,13 @@ impl Conductor {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deadline = Instant::now();
         loop {
+            let told = async {
+                match self.drain.changed().await {
+                    Ok(()) => (),
+                    // Its sender goes with the handle, which says so itself.
+                    Err(_) => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.abandoned.cancelled() => return ExitReason::Abandoned,
@@ -43,10 +50,12 @@ impl Conductor {
                 () = plane.outbox.lost.cancelled() => {
                     return if plane.outbox.is_closed() { ExitReason::ControlLost } else { ExitReason::ControlStalled };
                 }
-                () = self.drain.cancelled(), if !plane.is_draining() => {
-                    deadline = Instant::now() + plane.options.drain_patience;
-                    plane.drain();
-                    plane.outbox.say(NodeMessage::Draining);
+                () = told => {
+                    deadline = self.drain.borrow().unwrap_or(deadline);
+                    if !plane.is_draining() {
+                        plane.drain();
+                        plane.outbox.say(NodeMessage::Draining);
+                    }
                 }
                 () = idle(&plane, deadline), if plane.is_draining() => return ExitReason::Shutdown,
                 _ = sweep.tick() => plane.sweep(),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use computepool_core::NodeId;
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
@@ -10,6 +11,7 @@ use computepool_core::ports::{Clock, IncomingLane, Links, Signer, Verifier, Weig
 use futures::stream::BoxStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::conductor::Conductor;
@@ -90,7 +92,8 @@ pub struct Node;
 /// A running node. Dropping it closes everything at once, without waiting.
 pub struct NodeHandle {
     status: watch::Receiver<NodeSnapshot>,
-    drain: CancellationToken,
+    drain: watch::Sender<Option<Instant>>,
+    patience: Duration,
     task: Option<JoinHandle<ExitReason>>,
     exit: ExitReason,
     _held: DropGuard,
@@ -101,6 +104,7 @@ impl Node {
     /// serves. Only one node at a time reads a [`SharedEngine`]; a second one waits until the first has ended.
     pub fn start(parts: NodeParts) -> NodeHandle {
         let outbox = Outbox::new(parts.control_out, parts.options.control_backlog.max(1));
+        let patience = parts.options.drain_patience;
         let plane = Arc::new(Plane::new(
             parts.identity,
             parts.verifier,
@@ -123,13 +127,14 @@ impl Node {
         spawn(&plane, |plane| async move { lane_in::accept(&plane, parts.lanes).await });
         spawn(&plane, |plane| async move { shard::run(&plane, assigned).await });
 
-        let (drain, abandoned) = (CancellationToken::new(), CancellationToken::new());
+        let (drain, draining) = watch::channel(None);
+        let abandoned = CancellationToken::new();
         let status = plane.status.subscribe();
         let conductor = Conductor {
             plane: plane.clone(),
             control: parts.control_in,
             wanted,
-            drain: drain.clone(),
+            drain: draining,
             abandoned: abandoned.clone(),
         };
         let task = tokio::spawn(async move {
@@ -138,7 +143,8 @@ impl Node {
             end(&plane, reason).await;
             reason
         });
-        NodeHandle { status, drain, task: Some(task), exit: ExitReason::Panicked, _held: abandoned.drop_guard() }
+        let held = abandoned.drop_guard();
+        NodeHandle { status, drain, patience, task: Some(task), exit: ExitReason::Panicked, _held: held }
     }
 }
 
@@ -178,9 +184,22 @@ impl NodeHandle {
         self.status.clone()
     }
 
-    /// Asks for an orderly end: nothing new is taken, what runs may finish. Returns at once.
+    /// Asks for an orderly end: nothing new is taken, what runs may finish within the patience of the options. Returns at
+    /// once.
     pub fn drain(&self) {
-        self.drain.cancel();
+        self.drain_within(self.patience);
+    }
+
+    /// The same within a patience of its own. Asked again, the shorter one counts.
+    pub fn drain_within(&self, patience: Duration) {
+        let wanted = Instant::now() + patience;
+        self.drain.send_if_modified(|until| {
+            let sooner = until.is_none_or(|until| wanted < until);
+            if sooner {
+                *until = Some(wanted);
+            }
+            sooner
+        });
     }
 
     /// Waits until the node has ended: all sessions and generations closed, all tasks done, the engine and the lanes

@@ -1,7 +1,9 @@
 //! What outlives a node: its engine, and the streams that one node after another reads.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use computepool_core::ports::{Engine, EngineEvent};
 use computepool_core::{Fault, FaultCode, GenerationId, ShardInfo, ShardSpec};
@@ -34,6 +36,9 @@ impl<T> Clone for Feed<T> {
     }
 }
 
+/// How long a load that was called off may take to say so, before it is called off again.
+const CALLED_OFF: Duration = Duration::from_millis(50);
+
 /// How far the engine is with its shard.
 #[derive(Clone, Debug, PartialEq)]
 enum Load {
@@ -51,6 +56,7 @@ pub struct SharedEngine {
     open: Mutex<HashSet<GenerationId>>,
     load: Mutex<Load>,
     loading: tokio::sync::Mutex<()>,
+    resting: AtomicBool,
 }
 
 impl SharedEngine {
@@ -62,6 +68,7 @@ impl SharedEngine {
             open: Mutex::default(),
             load: Mutex::new(Load::Empty),
             loading: tokio::sync::Mutex::default(),
+            resting: AtomicBool::new(false),
         })
     }
 
@@ -76,6 +83,26 @@ impl SharedEngine {
     /// Generations that hold KV in the engine, as far as it was told.
     pub fn open_generations(&self) -> usize {
         lock(&self.open).len()
+    }
+
+    /// Gives back everything that the engine holds, as soon as that can be, and loads nothing until it is [roused](Self::rouse).
+    pub async fn rest(&self) {
+        self.resting.store(true, Ordering::SeqCst);
+        // A load that is under way is called off by this; one that was about to begin, by the next time round.
+        let _nothing_loads = loop {
+            self.engine.stop().await;
+            if let Ok(guard) = tokio::time::timeout(CALLED_OFF, self.loading.lock()).await {
+                break guard;
+            }
+        };
+        self.engine.stop().await;
+        lock(&self.open).clear();
+        *lock(&self.load) = Load::Empty;
+    }
+
+    /// Ends a rest.
+    pub fn rouse(&self) {
+        self.resting.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
@@ -136,6 +163,10 @@ impl SharedEngine {
         let this = self.clone();
         let load = tokio::spawn(async move {
             let _one_at_a_time = this.loading.lock().await;
+            if this.resting.load(Ordering::SeqCst) {
+                let what = "this machine has taken its memory back for its owner";
+                return Err(Fault::new(FaultCode::Draining, what));
+            }
             if let Load::Ready(served, info) = &*lock(&this.load)
                 && *served == spec
             {

@@ -7,7 +7,7 @@ use computepool_core::control::{CONTROL_VERSION, NodeMessage, OrchestratorMessag
 use computepool_core::ports::{IncomingLane, SystemClock, Weights};
 use computepool_core::{EngineUsage, Fault, NodeId, Proposal};
 use computepool_engine::client::EngineSnapshot;
-use computepool_node::{ExitReason, Feed, Node, NodeOptions, NodeParts, SharedEngine};
+use computepool_node::{ExitReason, Feed, Node, NodeHandle, NodeOptions, NodeParts, SharedEngine};
 use computepool_transport::control::{ControlClient, ControlOptions, ControlSender};
 use computepool_transport::lanes::HopLinks;
 use computepool_transport::{Identity, Network, PeerVerifier};
@@ -20,6 +20,18 @@ use tokio_util::sync::CancellationToken;
 use super::advert::Announcer;
 use super::operator::Operator;
 
+/// What a node is to do with its machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duty {
+    /// Serve.
+    #[default]
+    Serve,
+    /// Take nothing new, finish what runs, then give the machine back.
+    Finish,
+    /// Give the machine back now; what runs goes on elsewhere.
+    Release,
+}
+
 /// The wait before the orchestrator is tried again; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -31,6 +43,14 @@ const GOOD_LINK: Duration = Duration::from_secs(30);
 /// them.
 const DRAIN: Duration = Duration::from_secs(10);
 const FREE: Duration = Duration::from_secs(3);
+
+/// How long what runs has to be handed over when the owner comes back, and how long after that the engine is left to end
+/// by itself. With the time that a process takes to go, the memory is back within two seconds.
+const HAND_OVER: Duration = Duration::from_millis(1_000);
+const CUT: Duration = Duration::from_millis(200);
+
+/// How long a node that is to finish what runs may take for it.
+const FINISH: Duration = Duration::from_secs(15 * 60);
 
 /// How often the engine is asked what it uses, and the orchestrator told, where that has changed.
 pub(super) const USAGE_EVERY: Duration = Duration::from_millis(250);
@@ -53,6 +73,7 @@ pub(super) struct Keeper {
     pub(super) weights: Option<Arc<dyn Weights>>,
     pub(super) announcer: Arc<Announcer>,
     pub(super) operator: Option<Arc<Operator>>,
+    pub(super) duty: watch::Receiver<Duty>,
     pub(super) leaving: CancellationToken,
 }
 
@@ -60,10 +81,24 @@ impl Keeper {
     pub(super) async fn run(self) -> ExitReason {
         let mut pause = FIRST_PAUSE;
         loop {
+            if self.duty() != Duty::Serve {
+                if self.rest().await.is_none() {
+                    return ExitReason::Shutdown;
+                }
+                pause = FIRST_PAUSE;
+            }
             let options = ControlOptions::default();
-            let connect = ControlClient::connect(&self.network, &self.issuer, &self.addresses, options);
-            match self.leaving.run_until_cancelled(connect).await {
-                None => return ExitReason::Shutdown,
+            self.engine.rouse();
+            let connect = async {
+                tokio::select! {
+                    biased;
+                    () = self.off_duty() => None,
+                    linked = ControlClient::connect(&self.network, &self.issuer, &self.addresses, options) => Some(linked),
+                }
+            };
+            let Some(linked) = self.leaving.run_until_cancelled(connect).await else { return ExitReason::Shutdown };
+            match linked {
+                None => continue,
                 Some(Ok((sender, messages))) => {
                     let linked = Instant::now();
                     tracing::info!(orchestrator = %self.issuer, "linked to the orchestrator");
@@ -73,6 +108,7 @@ impl Keeper {
                             let why = sender.ended().map(|fault| fault.to_string()).unwrap_or_default();
                             tracing::warn!(%reason, why, "no longer linked to the orchestrator; trying again");
                         }
+                        Ok(ExitReason::Shutdown) if !self.leaving.is_cancelled() => continue,
                         Ok(reason) => return reason,
                         Err(fault) => tracing::error!(%fault, "this node cannot describe itself; trying again"),
                     }
@@ -82,10 +118,70 @@ impl Keeper {
                 }
                 Some(Err(fault)) => tracing::warn!(%fault, "the orchestrator cannot be reached; trying again"),
             }
-            if self.leaving.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            let slept = async {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.off_duty() => {}
+                }
+            };
+            if self.leaving.run_until_cancelled(slept).await.is_none() {
                 return ExitReason::Shutdown;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn duty(&self) -> Duty {
+        *self.duty.borrow()
+    }
+
+    /// Waits until it is to do something else than serve. Its setter lives as long as the node.
+    async fn off_duty(&self) {
+        let mut duty = self.duty.clone();
+        if duty.wait_for(|duty| *duty != Duty::Serve).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Gives the machine back, and waits until it is to serve again; `None` if it is to leave instead.
+    async fn rest(&self) -> Option<()> {
+        self.engine.rest().await;
+        tracing::info!("this node rests: its memory is given back");
+        let mut duty = self.duty.clone();
+        let serve = async {
+            if duty.wait_for(|duty| *duty == Duty::Serve).await.is_err() {
+                std::future::pending().await
+            }
+        };
+        self.leaving.run_until_cancelled(serve).await
+    }
+
+    /// Sees a node to its end when the machine is wanted back. Whoever comes back to the machine does not wait for what
+    /// runs: it has a moment to be handed over, and what was not goes on elsewhere as after a loss.
+    async fn hand_over(&self, node: &mut NodeHandle) -> ExitReason {
+        let mut duty = self.duty.clone();
+        loop {
+            let told = *duty.borrow_and_update();
+            // Told to serve again while it finishes, it finishes first: what was promised to others is under way.
+            node.drain_within(if told == Duty::Release { HAND_OVER } else { FINISH });
+            let cut = async {
+                match told {
+                    Duty::Release => tokio::time::sleep(HAND_OVER + CUT).await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                reason = node.wait() => return reason,
+                () = cut => {
+                    self.engine.rest().await;
+                    return node.wait().await;
+                }
+                () = self.leaving.cancelled() => {
+                    node.drain();
+                    return node.wait().await;
+                }
+                Ok(()) = duty.changed() => {}
+            }
         }
     }
 
@@ -121,7 +217,11 @@ impl Keeper {
         });
         let reason = tokio::select! {
             reason = node.wait() => reason,
-            () = self.leaving.cancelled() => node.shutdown().await,
+            () = self.leaving.cancelled() => {
+                node.drain();
+                node.wait().await
+            }
+            () = self.off_duty() => self.hand_over(&mut node).await,
         };
         probing.abort();
         if let Some(engaging) = engaging {

@@ -1,6 +1,7 @@
 //! Nodes end, and start again around the same engine.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use computepool_core::FaultCode;
 use computepool_core::control::{NodeMessage, OrchestratorMessage};
@@ -32,7 +33,7 @@ async fn a_lost_control_link_frees_everything_and_keeps_the_weights() {
 #[tokio::test]
 async fn what_a_node_could_not_close_the_next_one_closes() {
     let mut cluster = Cluster::with(&["0..6"], |options| {
-        options.close_patience = std::time::Duration::from_millis(50);
+        options.close_patience = Duration::from_millis(50);
     })
     .await;
     let session = cluster.open_session().await;
@@ -49,7 +50,7 @@ async fn what_a_node_could_not_close_the_next_one_closes() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), full).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), full).await.unwrap();
     assert_eq!(cluster.restart(0).await, ExitReason::ControlLost);
     assert_eq!(cluster.machines[0].shared.open_generations(), 8);
     cluster.machines[0].engine.held.send_replace(false);
@@ -81,6 +82,43 @@ async fn a_drain_lets_finish_what_runs_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn a_drain_in_a_hurry_cuts_a_patient_one_short() {
+    let mut cluster = Cluster::start(&["0..6"]).await;
+    let session = cluster.open_session().await;
+    let generation = cluster.begin(&session, &[1; 40], 900).await;
+    cluster.some_tokens(generation, 1).await;
+    cluster.machines[0].handle.drain_within(Duration::from_secs(600));
+    cluster.heard("draining", |_, message| matches!(message, NodeMessage::Draining).then_some(())).await;
+    let (handle, hurry) = (&mut cluster.machines[0].handle, Duration::from_millis(50));
+    handle.drain_within(hurry);
+    // One that asks for more time after that does not get it.
+    handle.drain_within(Duration::from_secs(600));
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), handle.wait()).await, Ok(ExitReason::Shutdown));
+    assert_eq!(cluster.machines[0].engine.open(), 0);
+}
+
+#[tokio::test]
+async fn an_engine_at_rest_loads_nothing_until_it_is_roused() {
+    let cluster = Cluster::start(&["0..6"]).await;
+    let loads = |cluster: &Cluster| cluster.machines[0].engine.loads.load(Ordering::SeqCst);
+    assert_eq!((loads(&cluster), cluster.machines[0].shared.shard().is_some()), (1, true));
+    cluster.machines[0].shared.rest().await;
+    assert!(cluster.machines[0].shared.shard().is_none());
+    let spec = crate::kit::spec("0..6".parse().unwrap());
+    cluster.say(0, OrchestratorMessage::Assign { assignment: 2, spec: spec.clone(), source: None }).await;
+    let refused = |_: usize, message: &NodeMessage| match message {
+        NodeMessage::ShardDown { assignment: 2, fault } => Some(fault.code),
+        _ => None,
+    };
+    assert_eq!(cluster.heard("shard down", refused).await, FaultCode::Draining);
+    assert_eq!(loads(&cluster), 1);
+    cluster.machines[0].shared.rouse();
+    cluster.assign(0, 3, spec.layers).await;
+    assert_eq!(loads(&cluster), 2, "what it held was given back, so that it is loaded again");
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn a_drain_ends_as_soon_as_nothing_runs() {
     for moved_away in [true, false] {
         let mut cluster = Cluster::start(&["0..6"]).await;
@@ -97,7 +135,7 @@ async fn a_drain_ends_as_soon_as_nothing_runs() {
             cluster.close_session(&session).await;
             assert!(cluster.closed(0, generation).await.is_some());
         }
-        let ended = tokio::time::timeout(std::time::Duration::from_secs(2), cluster.machines[0].handle.wait()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(2), cluster.machines[0].handle.wait()).await;
         assert_eq!(ended.expect("nothing is waited for"), ExitReason::Shutdown);
     }
 }
