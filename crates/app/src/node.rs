@@ -16,7 +16,7 @@ use computepool_engine::pipe::DeviceChoice;
 use computepool_model::catalogue::ModelSource;
 use computepool_node::{ExitReason, Feed, SharedEngine};
 use computepool_transport::lanes::{AcceptLimits, HopLinks, LaneOptions};
-use computepool_transport::{Network, NetworkOptions};
+use computepool_transport::{Carried, Network, NetworkOptions};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -188,6 +188,11 @@ impl RunningNode {
     /// What its engine process uses.
     pub fn engine(&self) -> watch::Receiver<EngineSnapshot> {
         self.engine.snapshot()
+    }
+
+    /// What went over the network since it was started.
+    pub fn carried(&self) -> Carried {
+        self.network.carried()
     }
 
     /// Says what it is to do with its machine from now on. Returns at once; the engine's snapshot shows when its memory is

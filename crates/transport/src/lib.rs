@@ -20,5 +20,5 @@ pub use control::{ControlClient, ControlHub, ControlOptions, ControlSender};
 pub use identity::{Identity, PeerVerifier, node_of, peer_of};
 pub use lanes::{AcceptLimits, HopLinks, LaneOptions};
 pub use swarm::{
-    Network, NetworkOptions, Observed, PeerPath, PortMapping, Preflight, Refusals, RelayLimits, Transport,
+    Carried, Network, NetworkOptions, Observed, PeerPath, PortMapping, Preflight, Refusals, RelayLimits, Transport,
 };

@@ -31,6 +31,7 @@ mod actor;
 mod addresses;
 mod behaviour;
 mod candidates;
+mod carried;
 mod connect;
 mod doors;
 mod finding;
@@ -49,6 +50,7 @@ mod streams;
 mod surroundings;
 mod table;
 
+pub use carried::Carried;
 pub use options::{NetworkOptions, RelayLimits};
 pub use peers::{PeerPath, Prefer, Transport};
 pub use preflight::{Observed, PortMapping, Preflight};
@@ -57,6 +59,7 @@ pub(crate) use refusals::{Ledger, Refusal};
 pub(crate) use stream::Stream;
 
 use actor::{Boards, Command, Setup, SwarmActor};
+use carried::Scales;
 use futile::Futile;
 use peers::Peers;
 use surroundings::Surroundings;
@@ -90,6 +93,7 @@ struct Inner {
     peers: Arc<Peers>,
     futile: Futile,
     refusals: Arc<Ledger>,
+    scales: Scales,
     surroundings: watch::Receiver<Surroundings>,
     reach: watch::Receiver<Reach>,
     changes: watch::Receiver<()>,
@@ -114,7 +118,8 @@ impl Network {
         let external = addresses::external(&me, &options.external)?;
         let (peers, refusals, stop) =
             (Arc::new(Peers::default()), Arc::new(Ledger::default()), CancellationToken::new());
-        let mut swarm = behaviour::build(identity, &options, Arc::clone(&refusals))?;
+        let mut scales = Scales::default();
+        let mut swarm = behaviour::build(identity, &options, Arc::clone(&refusals), &mut scales)?;
         let listeners = addresses::listen(&mut swarm, &options.listen)?;
         for address in &external {
             swarm.add_external_address(address.clone());
@@ -146,6 +151,7 @@ impl Network {
             peers,
             futile: Futile::default(),
             refusals,
+            scales,
             surroundings: surrounded,
             reach: reached,
             changes: changed,
@@ -180,6 +186,11 @@ impl Network {
     /// Every connection to `node`.
     pub fn paths(&self, node: &NodeId) -> Vec<PeerPath> {
         peer_of(node).map(|peer| self.inner.peers.paths(&peer)).unwrap_or_default()
+    }
+
+    /// What went over the network since it was started.
+    pub fn carried(&self) -> Carried {
+        self.inner.scales.read()
     }
 
     /// How many peers are connected.

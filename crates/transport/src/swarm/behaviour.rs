@@ -18,6 +18,7 @@ use libp2p_connection_limits::{Behaviour as Limits, ConnectionLimits};
 
 use super::addresses::MAX_ADDRESSES;
 use super::candidates::{Candidates, Sifted};
+use super::carried::Scales;
 use super::doors::Doors;
 use super::options::{NetworkOptions, RelayLimits};
 use super::refusals::Ledger;
@@ -62,11 +63,12 @@ pub(super) fn build(
     identity: &Identity,
     options: &NetworkOptions,
     refusals: Arc<Ledger>,
+    scales: &mut Scales,
 ) -> Result<Swarm<Behaviour>, Fault> {
     let keys = identity.keypair();
     let me = keys.public().to_peer_id();
     let (relayed, relay) = relay::client::new(me);
-    let transport = transport(&keys, relayed)?;
+    let transport = transport(&keys, relayed, scales)?;
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(options.max_pending))
         .with_max_pending_outgoing(Some(options.max_pending))
@@ -100,7 +102,11 @@ pub(super) fn build(
 }
 
 /// TCP with Noise and Yamux, and QUIC, both with names resolved where this system says how; and circuits over them.
-fn transport(keys: &Keypair, relayed: relay::client::Transport) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Fault> {
+fn transport(
+    keys: &Keypair,
+    relayed: relay::client::Transport,
+    scales: &mut Scales,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Fault> {
     let noise = || {
         noise::Config::new(keys)
             .map_err(|error| Fault::new(FaultCode::Internal, format!("Noise cannot start: {error}")))
@@ -124,6 +130,8 @@ fn transport(keys: &Keypair, relayed: relay::client::Transport) -> Result<Boxed<
             direct()?
         }
     };
+    // Circuits go over these: weighed too, they would be counted twice.
+    let named = scales.weigh(named);
     let circuits = relayed.upgrade(Version::V1Lazy).authenticate(noise()?).multiplex(yamux::Config::default());
     let all = circuits.or_transport(named).map(|either, _| match either {
         futures::future::Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),

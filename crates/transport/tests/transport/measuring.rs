@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use computepool_core::{FaultCode, PathKind};
+use computepool_transport::Carried;
 use computepool_transport::measure::{MAX_BYTES, PROTOCOL};
 use futures::AsyncReadExt as _;
 
@@ -39,6 +40,24 @@ async fn a_path_is_measured_both_ways_and_a_greedy_peer_is_refused_by_name() {
     soon(one.network.measure(other.id(), false)).await.expect("a round trip costs next to nothing");
     soon(third.network.connect(other.id(), &other.network.addresses())).await.unwrap();
     soon(third.network.measure(other.id(), true)).await.expect("others have budgets of their own");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_over_the_network_is_counted_once_on_each_side_whatever_it_goes_over() {
+    for over in [Over::Tcp, Over::Quic] {
+        let (one, other) = (Node::start(over).await, Node::start(over).await);
+        assert_eq!(one.network.carried(), Carried::default());
+        soon(one.network.connect(other.id(), &other.network.addresses())).await.unwrap();
+        let before = one.network.carried();
+        let link = soon(one.network.measure(other.id(), true)).await.unwrap();
+        let (here, there) = (one.network.carried(), other.network.carried());
+        let sent = here.sent - before.sent;
+        // A measurement sends at least one burst each way, and no more than its bound.
+        assert!(link.up.is_some() && sent > 100_000 && sent < 3 * MAX_BYTES, "{over:?}: {sent}");
+        assert!(here.received - before.received > 100_000, "{over:?}: {here:?}");
+        // What the one sent, the other received; pings go on meanwhile.
+        assert!(there.received.abs_diff(here.sent) < 10_000, "{over:?}: {here:?} {there:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
