@@ -139,7 +139,7 @@ impl RunningNode {
             threads: settings.threads,
         };
         let folder = cache_folder()?.join("speeds");
-        let whole = catalogue.entries().iter().map(|entry| entry.summary.hash);
+        let whole: Vec<_> = catalogue.entries().iter().map(|entry| entry.summary.hash).collect();
         let speeds = speed::speeds(&*engine, whole, &conditions, folder).await;
         let network = Network::start(&identity, network_options).await?;
         let links = HopLinks::new(network.clone(), LaneOptions::default());

@@ -12,7 +12,7 @@ use computepool_core::{Amount, Asset, Fault, FaultCode};
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
 
-use crate::endpoint::{Endpoint, Piece};
+use computepool_app::endpoint::{Endpoint, Piece};
 use crate::purse::PaySettings;
 use command::Command;
 

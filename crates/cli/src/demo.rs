@@ -17,7 +17,7 @@ use computepool_core::{Amount, Asset, Fault, FaultCode, SignedReceipt};
 use serde_json::{Value, json};
 
 use crate::arguments::{ClusterArguments, DemoArguments, UpArguments};
-use crate::endpoint::{Endpoint, Piece};
+use computepool_app::endpoint::{Endpoint, Piece};
 use crate::show::{bytes, table};
 
 impl ClusterArguments {

@@ -8,7 +8,6 @@ mod demo;
 mod deploy;
 mod devnet;
 mod earnings;
-mod endpoint;
 mod memory;
 mod network;
 mod purse;

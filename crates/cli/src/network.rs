@@ -8,7 +8,7 @@ use computepool_core::ports::{NetworkStatus, NodeStatus, Pace, PoolStatus, Shard
 use computepool_core::{Fault, FaultCode, LinkMeasure, NodeId, PathKind, Reach};
 
 use crate::arguments::{NetworkArguments, PreflightArguments};
-use crate::endpoint::Endpoint;
+use computepool_app::endpoint::Endpoint;
 use crate::show::{bytes, table};
 
 /// Prints the network that an endpoint belongs to.

@@ -11,7 +11,7 @@ use computepool_core::{Fault, FaultCode, NodeId};
 use serde_json::{Value, json};
 
 use crate::arguments::SessionArguments;
-use crate::endpoint::Endpoint;
+use computepool_app::endpoint::Endpoint;
 use crate::show::table;
 
 #[derive(Args)]

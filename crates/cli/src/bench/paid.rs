@@ -10,7 +10,7 @@ use serde_json::json;
 use super::median;
 use crate::arguments::ClusterArguments;
 use crate::demo::payer;
-use crate::endpoint::{Endpoint, Piece};
+use computepool_app::endpoint::{Endpoint, Piece};
 use crate::show::table;
 
 /// Milliseconds that settling may put before the first token.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{Shown, stage};
 use crate::arguments::DemoArguments;
-use crate::endpoint::Endpoint;
+use computepool_app::endpoint::Endpoint;
 use crate::show::table;
 
 /// How often balances are read while tokens come.

@@ -1,6 +1,6 @@
-//! A small client of our own HTTP face: what `chat`, `demo` and `up` need of it.
+//! A small client of our own HTTP face: what the playground and the commands of the terminal need of it.
 
-use computepool_app::paying::{Paid, Payer, PayingClient};
+use crate::paying::{Paid, Payer, PayingClient};
 use computepool_core::ports::SessionToken;
 use computepool_core::{Fault, FaultCode, SignedReceipt};
 use futures::StreamExt;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const MAX_LINE: usize = 1024 * 1024;
 
 /// An OpenAI-compatible endpoint.
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     base: String,
     key: Option<String>,
     web: reqwest::Client,
@@ -19,7 +19,7 @@ pub(crate) struct Endpoint {
 
 /// What a stream says.
 #[derive(Debug)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// Text of the answer.
     Text(String),
     /// Why it ended.
@@ -30,12 +30,12 @@ pub(crate) enum Piece {
 
 impl Endpoint {
     /// The endpoint at `base`, such as `http://127.0.0.1:8080/v1`.
-    pub(crate) fn new(base: &str, key: Option<String>) -> Self {
+    pub fn new(base: &str, key: Option<String>) -> Self {
         Self::with(base, key, None)
     }
 
     /// The same, where `payer` pays for what is asked.
-    pub(crate) fn paying(base: &str, payer: Payer) -> Self {
+    pub fn paying(base: &str, payer: Payer) -> Self {
         Self::with(base, None, Some(payer))
     }
 
@@ -46,12 +46,12 @@ impl Endpoint {
     }
 
     /// What was paid last.
-    pub(crate) fn paid(&self) -> Option<Paid> {
+    pub fn paid(&self) -> Option<Paid> {
         self.client.paid()
     }
 
     /// What an answer to `body` costs: the 402 that a stranger gets.
-    pub(crate) async fn price(&self, body: &Value) -> Result<Value, Fault> {
+    pub async fn price(&self, body: &Value) -> Result<Value, Fault> {
         let response = self.send(self.request(reqwest::Method::POST, "/chat/completions").json(body)).await?;
         if response.status() != reqwest::StatusCode::PAYMENT_REQUIRED {
             accepted(response).await?;
@@ -69,22 +69,22 @@ impl Endpoint {
     }
 
     /// A JSON document.
-    pub(crate) async fn get(&self, path: &str) -> Result<Value, Fault> {
+    pub async fn get(&self, path: &str) -> Result<Value, Fault> {
         self.document(reqwest::Method::GET, path).await
     }
 
     /// Has something made of a JSON document; what is said of it is one as well.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
         json_of(accepted(self.send(self.request(reqwest::Method::POST, path).json(body)).await?).await?).await
     }
 
     /// The token of the session that was paid for last.
-    pub(crate) fn session_token(&self) -> Option<SessionToken> {
+    pub fn session_token(&self) -> Option<SessionToken> {
         self.client.session_token(&self.base)
     }
 
     /// Ends something; what is said of it is a JSON document.
-    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Fault> {
+    pub async fn delete(&self, path: &str) -> Result<Value, Fault> {
         self.document(reqwest::Method::DELETE, path).await
     }
 
@@ -93,7 +93,7 @@ impl Endpoint {
     }
 
     /// Streams a chat completion, piece by piece. Dropping the future stops the generation.
-    pub(crate) async fn chat(&self, body: &Value, mut each: impl FnMut(Piece)) -> Result<(), Fault> {
+    pub async fn chat(&self, body: &Value, mut each: impl FnMut(Piece)) -> Result<(), Fault> {
         let mut body = body.clone();
         body["stream"] = json!(true);
         body["stream_options"] = json!({"include_usage": true});

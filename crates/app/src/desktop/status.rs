@@ -1,0 +1,122 @@
+//! One status for tray, window and page: made in one place, so that they never disagree.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use computepool_engine::client::EnginePhase;
+use tokio::time::MissedTickBehavior;
+
+use super::sharing::{SharingPhase, SharingState};
+use super::wire::{Check, Face, HostEvent, Machine, NodeView, Problem, Status};
+use super::{Desktop, Settings};
+use crate::policy::{Reason, Verdict};
+
+/// How often a status is told at most.
+const TICK: Duration = Duration::from_millis(250);
+
+impl Desktop {
+    /// The status that holds.
+    pub fn status(&self) -> Status {
+        let inner = &self.0;
+        let (verdict, settings) = (self.verdict(), self.settings());
+        let sharing = inner.sharing.borrow().clone();
+        let seen = inner.options.seen.borrow().clone();
+        let carried_bytes = inner.traffic.lock().unwrap_or_else(PoisonError::into_inner).month_bytes();
+        Status {
+            face: face(&verdict, &sharing, &settings),
+            sentence: sentence(&verdict, &sharing, &settings),
+            reason: verdict.reason().clone(),
+            further: verdict.reasons[1..].to_vec(),
+            earn: settings.sharing.earn,
+            pause: settings.sharing.pause,
+            node: NodeView {
+                phase: sharing.phase,
+                id: sharing.node.clone(),
+                engine_pid: sharing.engine.pid,
+                engine_bytes: sharing.engine.rss_bytes,
+                engine_losses: sharing.engine.losses,
+                problem: sharing.fault.clone().map(Problem::from),
+            },
+            machine: Machine::from(&seen),
+            health: health(self, &sharing),
+            carried_bytes,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: inner.options.host.kind().to_owned(),
+        }
+    }
+}
+
+fn face(verdict: &Verdict, sharing: &SharingState, settings: &Settings) -> Face {
+    if !settings.sharing.earn {
+        return Face::Idle;
+    }
+    match (sharing.phase, verdict.reason()) {
+        (_, Reason::NotAgreed | Reason::CannotSeeInput { .. }) => Face::Attention,
+        (SharingPhase::Failed, _) => Face::Attention,
+        _ if sharing.engine.phase == EnginePhase::GivenUp => Face::Attention,
+        (SharingPhase::Serving, _) => Face::Earning,
+        (SharingPhase::Off, Reason::Free) => Face::Attention,
+        (SharingPhase::Waiting | SharingPhase::Starting, Reason::Free) => Face::Offline,
+        _ => Face::Paused,
+    }
+}
+
+fn sentence(verdict: &Verdict, sharing: &SharingState, settings: &Settings) -> String {
+    let reason = verdict.reason();
+    match (sharing.phase, reason) {
+        (_, Reason::EarnOff) => "Not sharing: Earn is off".to_owned(),
+        (SharingPhase::Off, Reason::Free) if settings.sharing.invite.is_none() => {
+            "Not sharing: no network is chosen yet".to_owned()
+        }
+        (SharingPhase::Failed, Reason::Free) => {
+            let why = sharing.fault.as_ref().map(|fault| fault.message.clone()).unwrap_or_default();
+            format!("Not sharing: {why}")
+        }
+        (SharingPhase::Serving, Reason::Free) => "Sharing".to_owned(),
+        (SharingPhase::Loading, Reason::Free) => "Loading its layers".to_owned(),
+        (SharingPhase::Off | SharingPhase::Starting, Reason::Free) => "Starting".to_owned(),
+        (_, Reason::Free) => "Waiting for work from the network".to_owned(),
+        (SharingPhase::HandingOver, reason) => format!("Handing over: {reason}"),
+        (_, reason) => format!("Paused: {reason}"),
+    }
+}
+
+fn health(desktop: &Desktop, sharing: &SharingState) -> Vec<Check> {
+    let check = |code: &str, good: bool, text: String| Check { code: code.to_owned(), good, text };
+    let mut health = Vec::new();
+    if let Some(trouble) = &desktop.0.trouble {
+        health.push(check("settings", false, trouble.clone()));
+    }
+    if let Some(fault) = &sharing.fault {
+        health.push(check("node", false, fault.message.clone()));
+    }
+    if sharing.engine.losses > 0 {
+        let text =
+            format!("the engine was lost {} times since the start, and was started again", sharing.engine.losses);
+        health.push(check("engine", sharing.engine.phase != EnginePhase::GivenUp, text));
+    }
+    for blind in &desktop.0.options.seen.borrow().cannot_tell {
+        health.push(check("sense", true, blind.why.clone()));
+    }
+    health
+}
+
+/// Tells every change of the status, a few times a second at most.
+pub(super) async fn tell(desktop: Desktop) {
+    let mut told: Option<Status> = None;
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stop = desktop.0.stop.clone();
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        desktop.end_pause();
+        // Making one costs little, but nothing costs less.
+        if desktop.0.events.receiver_count() == 0 {
+            continue;
+        }
+        let status = desktop.status();
+        if told.as_ref() != Some(&status) {
+            told = Some(status.clone());
+            desktop.tell(HostEvent::Status { status: Box::new(status) });
+        }
+    }
+}

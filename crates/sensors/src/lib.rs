@@ -1,0 +1,92 @@
+//! What a machine says of itself and its owner: input, screens, power, network, GPUs. Nothing is decided here.
+//!
+//! Each sense has a thread of its own and writes what it sees onto one [`Board`](board::Board): a service that hangs holds
+//! nobody up but itself. What cannot be told here is said as such ([`Blind`]), with the reason, because a rule that depends
+//! on it must not silently never hold.
+//!
+//! | sense | X11 | Wayland | Windows |
+//! |---|---|---|---|
+//! | input | screen saver extension | Mutter, then the screen saver service, then logind | `GetLastInputInfo` |
+//! | full screen | window manager hints, or geometry | cannot be told | foreground window |
+//! | apps | `/proc` | `/proc` | process list |
+//! | power | `/sys` | `/sys` | `GetSystemPowerStatus` |
+//! | network | NetworkManager | NetworkManager | cannot be told |
+//! | GPUs | NVML, `/sys` | NVML, `/sys` | NVML |
+
+mod board;
+#[cfg(target_os = "linux")]
+mod linux;
+mod nvidia;
+mod observation;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use board::Board;
+pub use observation::{AppName, Blind, GpuReading, GpuUse, NetworkCost, Observation, Power, Sense};
+
+/// Where a machine is looked at. The defaults are those of the session that this process runs in.
+#[derive(Clone)]
+pub struct SensorOptions {
+    /// Our own processes: what they use of a GPU is not others' use.
+    pub own: Arc<dyn Fn() -> Vec<u32> + Send + Sync>,
+    /// The kernel's view of devices.
+    pub sysfs: PathBuf,
+    /// The kernel's view of processes.
+    pub proc: PathBuf,
+    /// The X display.
+    pub display: Option<String>,
+    /// The session is a Wayland one: what XWayland says of input is not the whole of it.
+    pub wayland: bool,
+    /// The address of the session's bus.
+    pub session_bus: Option<String>,
+    /// The address of the system's bus.
+    pub system_bus: Option<String>,
+}
+
+impl Default for SensorOptions {
+    fn default() -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let system_bus = || "unix:path=/run/dbus/system_bus_socket".to_owned();
+        Self {
+            own: Arc::new(Vec::new),
+            sysfs: PathBuf::from("/sys"),
+            proc: PathBuf::from("/proc"),
+            display: set("DISPLAY"),
+            wayland: set("WAYLAND_DISPLAY").is_some(),
+            session_bus: set("DBUS_SESSION_BUS_ADDRESS"),
+            system_bus: Some(set("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_else(system_bus)),
+        }
+    }
+}
+
+/// Looks at the machine until it is dropped.
+pub struct Sensors {
+    board: Board,
+}
+
+impl Sensors {
+    /// Begins to look.
+    pub fn start(options: SensorOptions) -> Self {
+        let board = Board::default();
+        nvidia::start(&board, options.own.clone());
+        #[cfg(target_os = "linux")]
+        linux::start(&board, &options);
+        #[cfg(not(target_os = "linux"))]
+        board.blind(Sense::Input, "this version does not know this system");
+        Self { board }
+    }
+
+    /// What is seen, always up to date.
+    pub fn watch(&self) -> watch::Receiver<Observation> {
+        self.board.watch()
+    }
+}
+
+impl Drop for Sensors {
+    fn drop(&mut self) {
+        self.board.close();
+    }
+}
