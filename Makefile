@@ -9,7 +9,7 @@ COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz engine-cuda gpu-test lint
+ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz owner-first engine-cuda gpu-test lint
 .PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
 
 help: ## this list
@@ -26,6 +26,7 @@ contracts: ## Solidity: format, sizes, tests on the real Superfluid, generated f
 deploy-test: ## deploys to an empty chain, twice, and while being killed at five points
 chaos: ## 200 paid generations while processes die and the chain lies; then every unit is counted
 gas: ## what sessions and coalitions cost on chain, for 2, 4 and 8 operators
+owner-first: ## an owner comes back in eight ways: how soon the machine is theirs again, and who is harmed
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
 engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
 gpu-test: ## the engine's tests on this machine's GPU
@@ -58,7 +59,7 @@ demo-steps: sample-model binaries foundry
 	@$(COMPUTEPOOL) demo $(ARGS)
 
 test-steps: sample-model
-	@scripts/setup postgres foundry
+	@scripts/setup postgres foundry screens
 	@cargo build --workspace --bins --tests --example toy_engine
 	@$(XTASK) test $(ARGS)
 
@@ -83,6 +84,11 @@ simulate-steps: setup
 contracts-steps:
 	@scripts/setup contracts
 	@scripts/contracts $(ARGS)
+
+owner-first-steps: sample-model
+	@scripts/setup screens
+	@cargo build --workspace --bins --examples
+	@$(CARGO_TARGET_DIR)/debug/examples/owner_first $(ARGS)
 
 deploy-test-steps: setup
 	@scripts/setup foundry

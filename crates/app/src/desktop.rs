@@ -17,7 +17,7 @@ mod settings;
 mod sharing;
 mod status;
 mod traffic;
-mod wire;
+pub mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

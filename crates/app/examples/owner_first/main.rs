@@ -51,7 +51,7 @@ async fn measure() -> bool {
     table::print(&rows);
     let worst = |of: fn(&Row) -> Duration| rows.iter().map(of).max().unwrap_or_default().as_millis();
     println!(
-        "FIGURES triggers={} verdict_ms={} memory_ms={} answers={} harmed={}",
+        "triggers={} verdict_ms={} memory_ms={} answers={} harmed={}",
         rows.len(),
         worst(|row| row.verdict),
         worst(|row| row.memory),
