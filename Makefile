@@ -10,7 +10,7 @@ XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
 ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz owner-first engine-cuda gpu-test lint
-.PHONY: help $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
+.PHONY: help bindings $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ foundry: setup
 
 clean: ## removes what was built (not the models)
 	cargo clean
+
+bindings: ## the page's TypeScript, made from the table of commands
+	@UPDATE_BINDINGS=1 cargo test --workspace --test desktop bindings
 
 binaries: ## builds `computepool`, `computepool-engine` and xtask
 	@cargo build --workspace --bins

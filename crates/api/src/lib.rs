@@ -22,6 +22,7 @@ mod error;
 mod gate;
 mod keys;
 mod logprobs;
+mod loopback;
 mod messages;
 mod metrics;
 mod models;
@@ -44,6 +45,7 @@ mod tools;
 mod wire;
 
 pub use keys::{ApiKey, KeyDigest, KeyLimits};
+pub use loopback::{Commands, LoopbackOptions, POLICY, loopback};
 pub use openapi::openapi_json;
 pub use options::{ApiOptions, RequestLimits};
 pub use router::router;

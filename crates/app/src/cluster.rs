@@ -21,8 +21,10 @@ pub struct ClusterSettings {
     pub program: PathBuf,
     /// The model, as `PATH` or `ID=PATH`.
     pub model: String,
-    /// How many nodes, one shard each.
+    /// Into how many shards the model is cut.
     pub shards: usize,
+    /// How many nodes are started; one for each shard where nothing is said.
+    pub nodes: Option<usize>,
     /// Processor threads for each engine.
     pub threads: u32,
     /// Bytes of KV for each shard.
@@ -80,7 +82,7 @@ impl Nodes {
         devnet: Option<&DevnetAddress>,
     ) -> Result<Self, Fault> {
         let mut nodes = Self(Vec::new());
-        for number in 1..=settings.shards {
+        for number in 1..=settings.nodes.unwrap_or(settings.shards) {
             let earn = devnet.map(|devnet| purse(devnet, &format!("operator-{number}"))).unwrap_or_default();
             nodes.add_with(settings, addresses, &format!("node-{number}"), None, earn).await?;
         }

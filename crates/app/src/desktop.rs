@@ -10,12 +10,16 @@
 //! A [`Host`] is what carries it: the tray application, or the headless host that serves the page on loopback. Both reach it
 //! through [`Desktop::call`], the one table of [`commands`], and hear of changes through [`Desktop::events`].
 
+mod chat;
 pub mod commands;
 mod consents;
+mod launch;
 mod owner;
+mod purses;
 mod settings;
 mod sharing;
 mod status;
+mod threads;
 mod traffic;
 pub mod wire;
 
@@ -23,22 +27,31 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use computepool_core::{Fault, FaultCode};
+use computepool_core::{Amount, Asset, Fault, FaultCode};
 use computepool_model::catalogue::ModelSource;
 use computepool_sensors::Observation;
 use computepool_transport::Carried;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::node::{Duty, NodeSettings};
+use crate::node::half_the_memory;
+use crate::node::{Duty, EarnPurse, EarnSettings, NodeSettings};
 use crate::paths;
 use crate::policy::{Reason, Verdict};
+use chat::Chat;
 use consents::Ledger;
+pub use launch::{Launch, Launched};
 use owner::Owner;
+use purses::Purses;
 pub use settings::{Electricity, Found, Intent, Look, Settings, SettingsFile, Setup, Sharing, Theme, Using};
 use sharing::{Keeper, Plan};
 pub use sharing::{SharingPhase, SharingState};
+use threads::Threads;
 use traffic::Traffic;
 pub use wire::{HostEvent, Notice};
 
@@ -75,6 +88,12 @@ pub struct DesktopOptions {
     pub chain: Option<PathBuf>,
     /// The folder of wallets; within [`Self::folder`] where none is named.
     pub wallets: Option<PathBuf>,
+    /// The invite to the network to serve in, where the owner has named no other.
+    pub invite: Option<String>,
+    /// The endpoint to ask, where the owner has named no other.
+    pub endpoint: Option<String>,
+    /// A key to that endpoint, for an owner who runs it.
+    pub endpoint_key: Option<String>,
     /// What carries it.
     pub host: Arc<dyn Host>,
 }
@@ -91,6 +110,9 @@ struct Inner {
     settings: watch::Sender<Settings>,
     agreed: watch::Sender<bool>,
     consents: Ledger,
+    purses: Purses,
+    chat: Chat,
+    threads: Threads,
     verdict: watch::Receiver<Verdict>,
     sharing: watch::Receiver<SharingState>,
     plan: watch::Sender<Plan>,
@@ -138,6 +160,9 @@ impl Desktop {
             pids: options.pids.clone(),
             stop: stop.clone(),
         };
+        let wallets = options.wallets.clone().unwrap_or_else(|| folder.join("wallets"));
+        let purses = Purses::within(wallets, options.chain.clone());
+        let threads = Threads::within(&folder);
         let (events, _) = broadcast::channel(EVENTS);
         let inner = Inner {
             folder,
@@ -147,6 +172,9 @@ impl Desktop {
             settings,
             agreed,
             consents,
+            purses,
+            chat: Chat::default(),
+            threads,
             verdict,
             sharing,
             plan,
@@ -206,6 +234,7 @@ impl Desktop {
 
     /// Hands everything over, and ends.
     pub async fn quit(&self) {
+        self.0.chat.stop_all();
         self.0.stop.cancel();
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -238,8 +267,23 @@ impl Desktop {
     fn node_settings(&self) -> Result<Plan, Fault> {
         let settings = self.settings();
         let sharing = &settings.sharing;
-        let Some(invite) = &sharing.invite else { return Ok(None) };
         let options = &self.0.options;
+        let Some(invite) = sharing.invite.as_ref().or(options.invite.as_ref()) else { return Ok(None) };
+        let earn = match &sharing.wallet {
+            None => None,
+            Some(wallet) => match self.0.purses.purse(wallet) {
+                Ok(purse) => Some(EarnSettings {
+                    chain: self.0.purses.card_path()?,
+                    purse: EarnPurse::Open(purse),
+                    least_per_hour: match sharing.least_per_hour.as_str() {
+                        "" => Amount::zero(Asset::Usdc),
+                        text => Amount::parse(text, Asset::Usdc)?,
+                    },
+                }),
+                // Nobody works for nothing because a wallet is locked.
+                Err(_) => return Ok(None),
+            },
+        };
         let spare = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1)) as u32;
         let everywhere = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
         let loopback = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
@@ -261,9 +305,36 @@ impl Desktop {
             layers: None,
             memory_bytes: sharing.memory_mb.map(|mb| u64::from(mb) << 20),
             threads: sharing.threads.unwrap_or(spare),
-            earn: None,
+            earn,
             engines: options.engines.clone(),
         }))
+    }
+}
+
+impl Desktop {
+    /// Bytes that this machine could offer: those of its GPU, less the owner's reserve, or half of its own.
+    fn memory(&self) -> u64 {
+        let rules = self.settings().rules;
+        let seen = self.0.options.seen.borrow();
+        let shared = seen.gpus.iter().filter(|gpu| !rules.kept_gpus.contains(&gpu.id));
+        let largest = shared.filter_map(|gpu| gpu.memory_total).max();
+        largest.map_or_else(half_the_memory, |bytes| bytes.saturating_sub(u64::from(rules.memory_reserve_mb) << 20))
+    }
+}
+
+impl computepool_api::Commands for Desktop {
+    fn call<'a>(&'a self, name: &'a str, arguments: Value) -> BoxFuture<'a, Result<Value, Fault>> {
+        Box::pin(Desktop::call(self, name, arguments))
+    }
+
+    fn events(&self) -> BoxStream<'static, String> {
+        let events = tokio_stream::wrappers::BroadcastStream::new(Desktop::events(self));
+        // Who was too slow to hear everything asks for everything.
+        let lines = events.map(|event| match event {
+            Ok(event) => serde_json::to_string(&event).unwrap_or_default(),
+            Err(_) => r#"{"kind":"settings"}"#.to_owned(),
+        });
+        Box::pin(lines)
     }
 }
 

@@ -45,6 +45,11 @@ impl Endpoint {
         Self { base: base.trim_end_matches('/').to_owned(), key, web, client }
     }
 
+    /// The base address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// What was paid last.
     pub fn paid(&self) -> Option<Paid> {
         self.client.paid()

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod deployments;
 pub mod desktop;
 pub mod devnet;
+pub mod door;
 pub mod earnings;
 pub mod endpoint;
 mod identity;

@@ -28,8 +28,8 @@ use crate::stock::{ShelfSettings, Stock, Supplied};
 use advert::{Announcer, Offer};
 pub use keeper::Duty;
 use keeper::{Keeper, USAGE_EVERY};
-pub use operator::EarnSettings;
 use operator::Operator;
+pub use operator::{EarnPurse, EarnSettings};
 use speed::Conditions;
 
 /// How a node is set up.
@@ -273,7 +273,7 @@ fn own_folder() -> Result<PathBuf, Fault> {
     Ok(path.parent().unwrap_or_else(|| Path::new(".")).to_owned())
 }
 
-fn half_the_memory() -> u64 {
+pub(crate) fn half_the_memory() -> u64 {
     sysinfo::System::new().map_or(FALLBACK_MEMORY, |mut system| {
         system.refresh_memory();
         system.total_memory() / 2

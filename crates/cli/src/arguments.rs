@@ -12,6 +12,7 @@ use computepool_core::{Fault, FaultCode, Invite, LayerRange};
 
 use crate::chat::ChatOptions;
 use crate::deploy::DeployArguments;
+use crate::desktop::DesktopArguments;
 use crate::devnet::DevnetArguments;
 use crate::earnings::EarningsArguments;
 use crate::memory::MemoryArguments;
@@ -43,6 +44,8 @@ pub(crate) enum Task {
     Orchestrator(OrchestratorArguments),
     /// Let nodes be reached that nobody can dial; for a machine with a public address.
     Relay(RelayArguments),
+    /// The desktop application without a desktop: its page, for a browser on this machine.
+    Desktop(Box<DesktopArguments>),
     /// A chain on this machine with all contracts and play money, to try and to test.
     Devnet(DevnetArguments),
     /// Lay down everything that ComputePool needs on a chain, and see that it is sound. Goes on where it was cut short.

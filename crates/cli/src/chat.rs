@@ -12,9 +12,9 @@ use computepool_core::{Amount, Asset, Fault, FaultCode};
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
 
-use computepool_app::endpoint::{Endpoint, Piece};
 use crate::purse::PaySettings;
 use command::Command;
+use computepool_app::endpoint::{Endpoint, Piece};
 
 /// What a conversation starts from.
 pub(crate) struct ChatOptions {

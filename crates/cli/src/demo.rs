@@ -17,8 +17,8 @@ use computepool_core::{Amount, Asset, Fault, FaultCode, SignedReceipt};
 use serde_json::{Value, json};
 
 use crate::arguments::{ClusterArguments, DemoArguments, UpArguments};
-use computepool_app::endpoint::{Endpoint, Piece};
 use crate::show::{bytes, table};
+use computepool_app::endpoint::{Endpoint, Piece};
 
 impl ClusterArguments {
     /// As the application wants it.
@@ -29,6 +29,7 @@ impl ClusterArguments {
                 .map_err(|error| Fault::new(FaultCode::Io, format!("this program cannot be found: {error}")))?,
             model: model(self.model.as_deref())?,
             shards: self.shards,
+            nodes: None,
             threads: self.threads,
             kv_bytes: self.kv_mb << 20,
             max_context: self.context,

@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod demo;
 mod deploy;
+mod desktop;
 mod devnet;
 mod earnings;
 mod memory;
@@ -57,6 +58,7 @@ async fn run(task: Task) -> Result<bool, Fault> {
         Task::Node(arguments) => serve::node(arguments).await.map(|()| true),
         Task::Orchestrator(arguments) => serve::orchestrator(arguments).await.map(|()| true),
         Task::Relay(arguments) => serve::relay(arguments).await.map(|()| true),
+        Task::Desktop(arguments) => desktop::desktop(*arguments).await,
         Task::Devnet(arguments) => devnet::devnet(arguments).await.map(|()| true),
         Task::Deploy(arguments) => deploy::deploy(arguments).await.map(|()| true),
         Task::Wallet(arguments) => wallet::wallet(arguments).await,

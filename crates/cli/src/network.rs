@@ -8,8 +8,8 @@ use computepool_core::ports::{NetworkStatus, NodeStatus, Pace, PoolStatus, Shard
 use computepool_core::{Fault, FaultCode, LinkMeasure, NodeId, PathKind, Reach};
 
 use crate::arguments::{NetworkArguments, PreflightArguments};
-use computepool_app::endpoint::Endpoint;
 use crate::show::{bytes, table};
+use computepool_app::endpoint::Endpoint;
 
 /// Prints the network that an endpoint belongs to.
 pub(crate) async fn show(arguments: NetworkArguments) -> Result<(), Fault> {

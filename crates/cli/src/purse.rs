@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use computepool_app::chains::ChainCard;
 use computepool_app::money::MoneySettings;
-use computepool_app::node::EarnSettings;
+use computepool_app::node::{EarnPurse, EarnSettings};
 use computepool_app::paying::{Payer, PaymentBook};
 use computepool_app::purse::{Purse, PurseSettings};
 use computepool_core::{Amount, Asset, Fault, FaultCode};
@@ -52,7 +52,7 @@ impl EarnArguments {
     pub(crate) fn settings(self) -> Result<Option<EarnSettings>, Fault> {
         let least_per_hour = self.least_per_hour;
         let settings = self.purse.settings()?;
-        Ok(settings.map(|(chain, purse)| EarnSettings { chain, purse, least_per_hour }))
+        Ok(settings.map(|(chain, purse)| EarnSettings { chain, purse: EarnPurse::Closed(purse), least_per_hour }))
     }
 }
 

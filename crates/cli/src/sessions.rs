@@ -11,8 +11,8 @@ use computepool_core::{Fault, FaultCode, NodeId};
 use serde_json::{Value, json};
 
 use crate::arguments::SessionArguments;
-use computepool_app::endpoint::Endpoint;
 use crate::show::table;
+use computepool_app::endpoint::Endpoint;
 
 #[derive(Args)]
 pub(crate) struct SessionsArguments {

@@ -10,6 +10,7 @@ mod endpoint;
 mod errors;
 mod grammar;
 mod keys;
+mod loopback;
 mod mutation;
 mod operations;
 mod paying;

@@ -90,7 +90,8 @@ impl Machine {
     pub(crate) fn start() -> Self {
         let mut server = Command::new("Xvfb");
         server.args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]);
-        let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("Xvfb: apt-get install xvfb");
+        let mut server =
+            server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("Xvfb: apt-get install xvfb");
         let mut number = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
         let display = format!(":{}", number.trim());

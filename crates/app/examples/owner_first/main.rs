@@ -4,7 +4,11 @@
 //! Everything is real: a network of processes, one of whose nodes is a desktop application with its sensors; an X server
 //! for input and windows; processes; and the files of `/sys`, in a folder of this program's own, where a machine without
 //! battery or GPU has none. `make owner-first` runs it.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark answers on standard output, and ends where it fails")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark answers on standard output, and ends where it fails"
+)]
 
 mod machine;
 mod network;
@@ -34,7 +38,10 @@ async fn measure() -> bool {
     let began = Instant::now();
     let machine = Machine::start();
     let mut ring = Ring::start(&machine).await;
-    println!("[{:5.1} s] four nodes serve a model at two places; one of them is this desktop", began.elapsed().as_secs_f64());
+    println!(
+        "[{:5.1} s] four nodes serve a model at two places; one of them is this desktop",
+        began.elapsed().as_secs_f64()
+    );
     let rules = Rules { when: When::Idle { minutes: 1 }, exclusive_apps: vec!["blender".into()], ..Rules::default() };
     ring.desktop.set(|settings| settings.rules = rules.clone()).unwrap();
     let right = ring.answer().await;

@@ -52,6 +52,7 @@ impl Ring {
             program: folder.join("computepool"),
             model: model.clone(),
             shards: 2,
+            nodes: None,
             threads: 1,
             kv_bytes: 256 << 20,
             max_context: 2048,
@@ -75,6 +76,9 @@ impl Ring {
             loopback: true,
             chain: None,
             wallets: None,
+            invite: None,
+            endpoint: None,
+            endpoint_key: None,
             host: Arc::new(Nobody),
         });
         let desktop = desktop.unwrap();

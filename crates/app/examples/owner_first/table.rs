@@ -30,8 +30,14 @@ impl Row {
 }
 
 pub(crate) fn print(rows: &[Row]) {
-    println!("\n{:<18} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9}", "", "verdict", "memory", "given", "answers", "harmed", "longest");
-    println!("{:<18} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9}", "what happened", "ms", "back ms", "back MB", "running", "", "pause ms");
+    println!(
+        "\n{:<18} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9}",
+        "", "verdict", "memory", "given", "answers", "harmed", "longest"
+    );
+    println!(
+        "{:<18} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9}",
+        "what happened", "ms", "back ms", "back MB", "running", "", "pause ms"
+    );
     for row in rows {
         println!(
             "{:<18} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9}",

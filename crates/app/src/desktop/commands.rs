@@ -4,9 +4,14 @@
 //! A command's arguments are refused as a whole where a field is missing, unknown or of another type. What a command
 //! changes is written down before it answers.
 
+mod chatting;
 mod consent;
+mod earning;
+mod money;
+mod network;
 mod owner;
 mod typescript;
+mod wallet;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,17 +20,15 @@ use ts_rs::TS;
 
 pub use typescript::typescript;
 
+use super::threads::{Thread, ThreadHead};
 use super::wire::{ConsentCard, ConsentRecord, Status};
 use super::{Desktop, Settings, unknown};
 use computepool_core::{Fault, FaultCode};
 
 /// No arguments.
-#[derive(Clone, Copy, Debug, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
-
-/// The longest arguments that are read, in bytes.
-pub const MAX_ARGUMENTS: usize = 1024 * 1024;
 
 macro_rules! table {
     ($($(#[doc = $doc:literal])+ $name:ident($arguments:ty) -> $result:ty = $run:path;)+) => {
@@ -41,7 +44,10 @@ macro_rules! table {
                         let result: $result = $run(self, arguments).await?;
                         write(&result)
                     })+
-                    other => Err(unknown(format!("there is no command {other:.40?}"))),
+                    other => {
+                        let other: String = other.chars().take(40).collect();
+                        Err(unknown(format!("there is no command {other:?}")))
+                    }
                 }
             }
         }
@@ -73,13 +79,75 @@ table! {
     consent_revoke(consent::Revoked) -> Vec<ConsentCard> = consent::revoke;
     /// Everything that was ever agreed to or taken back, oldest first.
     consent_history(Nothing) -> Vec<ConsentRecord> = consent::history;
+    /// The wallets of this machine.
+    wallets(Nothing) -> Vec<wallet::WalletView> = wallet::wallets;
+    /// Makes a wallet with a new recovery phrase.
+    wallet_create(wallet::NewWallet) -> wallet::WalletView = wallet::create;
+    /// Has the host show what brings a wallet back, outside the page.
+    wallet_show_words(wallet::Opening) -> Nothing = wallet::show_words;
+    /// Which of the words are to be given back.
+    wallet_backup_question(wallet::Opening) -> wallet::AskedBack = wallet::backup_question;
+    /// Gives them back: then the wallet counts as backed up.
+    wallet_backup_answer(wallet::Answers) -> wallet::WalletView = wallet::backup_answer;
+    /// Opens a wallet until it is locked or the application ends.
+    wallet_unlock(wallet::Opening) -> Vec<wallet::WalletView> = wallet::unlock;
+    /// Closes a wallet.
+    wallet_lock(wallet::Named) -> Vec<wallet::WalletView> = wallet::lock;
+    /// Throws a key away, where a backup of it was shown to exist.
+    wallet_forget(wallet::Named) -> Vec<wallet::WalletView> = wallet::forget;
+    /// What is in a wallet.
+    wallet_balances(wallet::Named) -> money::BalancesView = money::balances;
+    /// Play money, on a devnet.
+    wallet_faucet(wallet::Named) -> money::BalancesView = money::faucet;
+    /// Tries what sending would do.
+    wallet_send_preview(money::Sending) -> money::Preview = money::send_preview;
+    /// Sends.
+    wallet_send(money::Sending) -> money::DoneView = money::send;
+    /// Claims what was earned, and turns it into USDC.
+    wallet_withdraw(wallet::Named) -> Vec<money::DoneView> = money::withdraw;
+    /// What a wallet may spend.
+    wallet_limits(wallet::Named) -> Vec<money::LimitView> = money::limits;
+    /// Lets a wallet spend what suits a payer or an operator.
+    wallet_limits_preset(money::Presetting) -> Vec<money::LimitView> = money::limits_preset;
+    /// Sessions that a wallet has paid for from here, and how they stand on the chain.
+    wallet_paid(wallet::Named) -> Vec<money::PaidView> = money::paid;
+    /// Stops such a session, or gets back what is left of it, without the seller.
+    wallet_paid_fetch(money::Session) -> Vec<money::DoneView> = money::paid_fetch;
+    /// What the machine has earned, by the chain's word.
+    earnings(Nothing) -> earning::EarningsView = earning::earnings;
+    /// Writes all of it as a table into the folder for downloads.
+    earnings_export(Nothing) -> earning::Written = earning::earnings_export;
+    /// The network that is asked, as its orchestrator knows it.
+    network(Nothing) -> network::NetworkView = network::network;
+    /// The models on this machine, and how they fit it.
+    models(network::Context) -> Vec<network::ModelView> = network::local_models;
+    /// What can be asked, and what it costs.
+    offer(Nothing) -> chatting::Offer = chatting::offer;
+    /// Asks. The answer comes in events.
+    chat_start(chatting::Question) -> Nothing = chatting::start;
+    /// Stops an answer; whether it was under way.
+    chat_stop(chatting::Answer) -> bool = chatting::stop;
+    /// The session that pays for answers, where one is open.
+    chat_session(Nothing) -> Option<chatting::SessionMeter> = chatting::session;
+    /// Ends that session: what was not used comes back.
+    chat_session_close(Nothing) -> Nothing = chatting::session_close;
+    /// Conversations that are kept here, newest first, or those in which a text occurs.
+    threads(chatting::Query) -> Vec<ThreadHead> = chatting::threads;
+    /// A conversation.
+    thread_get(chatting::ThreadId) -> Thread = chatting::thread_get;
+    /// Keeps a conversation.
+    thread_put(chatting::Keep) -> Nothing = chatting::thread_put;
+    /// Deletes a conversation.
+    thread_delete(chatting::ThreadId) -> Nothing = chatting::thread_delete;
 }
 
 fn read<T: DeserializeOwned>(name: &str, arguments: Value) -> Result<T, Fault> {
     // A command without arguments may be called without any.
     let arguments = if arguments.is_null() { Value::Object(serde_json::Map::new()) } else { arguments };
+    // What was given is told back in the error, and may be long.
+    let said = |error: serde_json::Error| error.to_string().chars().take(300).collect::<String>();
     serde_json::from_value(arguments)
-        .map_err(|error| Fault::new(FaultCode::InvalidRequest, format!("the arguments of {name} do not do: {error}")))
+        .map_err(|error| unknown(format!("the arguments of {name} do not do: {}", said(error))))
 }
 
 fn write<T: Serialize>(result: &T) -> Result<Value, Fault> {

@@ -12,7 +12,7 @@ use ts_rs::TS;
 /// Something that is done only with the owner's consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Strangers' questions run on this machine.
     Share,
     /// The machine can be found and reached from outside.

@@ -62,6 +62,8 @@ pub struct Using {
     pub wallet: Option<String>,
     /// The most that one session may cost, in USDC.
     pub most_per_session: Option<String>,
+    /// The most that a session may cost an hour, in USDC.
+    pub most_per_hour: Option<String>,
 }
 
 /// What the application looks like.
@@ -152,7 +154,7 @@ impl Settings {
                 return bad("an endpoint's address begins with http:// or https:// and ends in /v1".to_owned());
             }
         }
-        if let Some(most) = &self.using.most_per_session {
+        for most in [&self.using.most_per_session, &self.using.most_per_hour].into_iter().flatten() {
             dollars("the most for a session", most)?;
         }
         if let Some(price) = &self.electricity.usd_per_kwh {

@@ -21,10 +21,11 @@ impl Desktop {
         let (verdict, settings) = (self.verdict(), self.settings());
         let sharing = inner.sharing.borrow().clone();
         let seen = inner.options.seen.borrow().clone();
+        let networked = settings.sharing.invite.is_some() || inner.options.invite.is_some();
         let carried_bytes = inner.traffic.lock().unwrap_or_else(PoisonError::into_inner).month_bytes();
         Status {
             face: face(&verdict, &sharing, &settings),
-            sentence: sentence(&verdict, &sharing, &settings),
+            sentence: sentence(&verdict, &sharing, &settings, networked),
             reason: verdict.reason().clone(),
             further: verdict.reasons[1..].to_vec(),
             earn: settings.sharing.earn,
@@ -61,12 +62,13 @@ fn face(verdict: &Verdict, sharing: &SharingState, settings: &Settings) -> Face 
     }
 }
 
-fn sentence(verdict: &Verdict, sharing: &SharingState, settings: &Settings) -> String {
+fn sentence(verdict: &Verdict, sharing: &SharingState, settings: &Settings, networked: bool) -> String {
     let reason = verdict.reason();
     match (sharing.phase, reason) {
         (_, Reason::EarnOff) => "Not sharing: Earn is off".to_owned(),
-        (SharingPhase::Off, Reason::Free) if settings.sharing.invite.is_none() => {
-            "Not sharing: no network is chosen yet".to_owned()
+        (SharingPhase::Off, Reason::Free) if !networked => "Not sharing: no network is chosen yet".to_owned(),
+        (SharingPhase::Off, Reason::Free) if settings.sharing.wallet.is_some() => {
+            "Not sharing: unlock the wallet that is paid".to_owned()
         }
         (SharingPhase::Failed, Reason::Free) => {
             let why = sharing.fault.as_ref().map(|fault| fault.message.clone()).unwrap_or_default();

@@ -5,6 +5,7 @@ use computepool_sensors::{Blind, GpuReading, Observation, Sense};
 use serde::Serialize;
 use ts_rs::TS;
 
+use super::chat::AnswerPiece;
 use super::consents::Scope;
 use super::sharing::SharingPhase;
 use crate::policy::{Pause, Reason};
@@ -23,6 +24,17 @@ pub enum HostEvent {
     Settings,
     /// A consent was given or taken back.
     Consents,
+    /// A wallet was made, opened, closed or forgotten.
+    Wallets,
+    /// Money has moved, or may have.
+    Money,
+    /// More of an answer.
+    Answer {
+        /// The name that the page gave it.
+        answer: String,
+        /// What there is of it.
+        piece: AnswerPiece,
+    },
     /// Something to be shown to the owner.
     Notice {
         /// What.
@@ -259,7 +271,7 @@ pub struct Check {
 
 /// Something that the owner can agree to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
-pub struct ConsentCard {
+pub(super) struct ConsentCard {
     /// What it is about.
     pub scope: Scope,
     /// The version of its text.
@@ -278,7 +290,7 @@ pub struct ConsentCard {
 
 /// Something that the owner has said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
-pub struct ConsentRecord {
+pub(super) struct ConsentRecord {
     /// When.
     #[ts(type = "number")]
     pub at_ms: u64,

@@ -19,7 +19,7 @@ pub struct EarnSettings {
     /// The card of the chain that it is paid on.
     pub chain: PathBuf,
     /// The wallet that signs for it.
-    pub purse: PurseSettings,
+    pub purse: EarnPurse,
     /// What a session pays for the whole model at least, an hour, in USDC.
     pub least_per_hour: Amount,
 }
@@ -28,6 +28,15 @@ pub struct EarnSettings {
 const LONGEST_S: u64 = 90 * 24 * 3600;
 /// The longest that a stake may stay behind after leaving, in seconds.
 const LONGEST_EXIT_S: u32 = 7 * 24 * 3600;
+/// A wallet that is to be opened, or is open.
+#[derive(Clone, Debug)]
+pub enum EarnPurse {
+    /// To be opened when the node starts.
+    Closed(PurseSettings),
+    /// Opened by its owner before.
+    Open(Purse),
+}
+
 /// How long the authorization of a stake holds, in seconds.
 const STAKE_HOLDS_S: u64 = 900;
 
@@ -43,7 +52,10 @@ impl Operator {
     /// Opens the wallet. Blocks as [`Purse::open`] does.
     pub(super) fn open(settings: &EarnSettings) -> Result<Self, Fault> {
         let card = ChainCard::read(&settings.chain)?;
-        let purse = Purse::open(&settings.purse, card.contracts())?;
+        let purse = match &settings.purse {
+            EarnPurse::Closed(settings) => Purse::open(settings, card.contracts())?,
+            EarnPurse::Open(purse) => purse.clone(),
+        };
         Ok(Self { purse, card, least_per_hour: settings.least_per_hour })
     }
 

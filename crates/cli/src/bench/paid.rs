@@ -10,8 +10,8 @@ use serde_json::json;
 use super::median;
 use crate::arguments::ClusterArguments;
 use crate::demo::payer;
-use computepool_app::endpoint::{Endpoint, Piece};
 use crate::show::table;
+use computepool_app::endpoint::{Endpoint, Piece};
 
 /// Milliseconds that settling may put before the first token.
 const TARGET_MS: f64 = 50.0;

@@ -15,8 +15,8 @@ use serde_json::json;
 
 use super::{Shown, stage};
 use crate::arguments::DemoArguments;
-use computepool_app::endpoint::Endpoint;
 use crate::show::table;
+use computepool_app::endpoint::Endpoint;
 
 /// How often balances are read while tokens come.
 const TICK: Duration = Duration::from_millis(500);

@@ -41,6 +41,7 @@ fn settings(shards: usize, logs: &Path) -> ClusterSettings {
         program: program(),
         model: model(),
         shards,
+        nodes: None,
         threads: 1,
         kv_bytes: 256 << 20,
         max_context: 2048,

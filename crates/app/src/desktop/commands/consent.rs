@@ -14,7 +14,7 @@ use super::Nothing;
 #[serde(deny_unknown_fields)]
 pub(in crate::desktop) struct Given {
     /// To what.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// To which version of the text: the one that was shown.
     pub version: String,
 }
@@ -24,7 +24,7 @@ pub(in crate::desktop) struct Given {
 #[serde(deny_unknown_fields)]
 pub(in crate::desktop) struct Revoked {
     /// To what.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 pub(super) async fn cards(desktop: &Desktop, _: Nothing) -> Result<Vec<ConsentCard>, Fault> {
