@@ -3,14 +3,15 @@
 .DEFAULT_GOAL := help
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/computepool/target
-export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# Node.js is there where the system's own is too old for the page.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/computepool/node/bin:$(PATH)
 
 COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz owner-first engine-cuda gpu-test lint
-.PHONY: help bindings $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
+ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz e2e screens owner-first engine-cuda gpu-test lint
+.PHONY: help bindings desktop page $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,8 @@ contracts: ## Solidity: format, sizes, tests on the real Superfluid, generated f
 deploy-test: ## deploys to an empty chain, twice, and while being killed at five points
 chaos: ## 200 paid generations while processes die and the chain lies; then every unit is counted
 gas: ## what sessions and coalitions cost on chain, for 2, 4 and 8 operators
+e2e: ## a real browser on a real host: from the first start to the money (needs chromium)
+screens: ## a picture of every page, light and dark, empty and full, into docs/screens
 owner-first: ## an owner comes back in eight ways: how soon the machine is theirs again, and who is harmed
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
 engine-cuda: ## compiles the CUDA engine; needs no GPU (downloads 1.2 GB)
@@ -36,6 +39,13 @@ $(ACCEPTANCE):
 
 up: sample-model binaries foundry ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
 	@$(COMPUTEPOOL) up $(ARGS)
+
+desktop: sample-model binaries foundry page ## the desktop application in a browser, with a network of play money around it
+	@$(COMPUTEPOOL) desktop --trial --page ui/dist $(ARGS)
+
+page: ## builds the page
+	@scripts/setup ui
+	@cd ui && npm run --silent build
 
 chat: sample-model binaries ## a terminal chat with the network that `make up` started
 	@$(COMPUTEPOOL) chat $(ARGS)
@@ -62,7 +72,8 @@ demo-steps: sample-model binaries foundry
 	@$(COMPUTEPOOL) demo $(ARGS)
 
 test-steps: sample-model
-	@scripts/setup postgres foundry screens
+	@scripts/setup postgres foundry screens ui
+	@cd ui && npm run --silent check
 	@cargo build --workspace --bins --tests --example toy_engine
 	@$(XTASK) test $(ARGS)
 
@@ -87,6 +98,14 @@ simulate-steps: setup
 contracts-steps:
 	@scripts/setup contracts
 	@scripts/contracts $(ARGS)
+
+e2e-steps: sample-model binaries foundry page
+	@scripts/setup browser
+	@cd ui && node e2e/e2e.mjs
+
+screens-steps: sample-model binaries foundry page
+	@scripts/setup browser
+	@cd ui && node e2e/screens.mjs
 
 owner-first-steps: sample-model
 	@scripts/setup screens

@@ -65,7 +65,7 @@ impl Meter {
     }
 
     /// A token of a generation. Unknown ones pay for nothing. True where it should be written down at once, and not at the
-    /// next look: it is the first, or pays for [`HEAVY_MS`] and more, which a crash would forget.
+    /// next look: it is the first, or pays for `HEAVY_MS` and more, which a crash would forget.
     pub fn progressed(&mut self, generation: GenerationId, at_ms: u64) -> bool {
         let now = self.at(at_ms);
         let Some(running) = self.running.get_mut(&generation) else { return false };

@@ -1,17 +1,20 @@
 //! What a machine says of itself and its owner: input, screens, power, network, GPUs. Nothing is decided here.
 //!
-//! Each sense has a thread of its own and writes what it sees onto one [`Board`](board::Board): a service that hangs holds
-//! nobody up but itself. What cannot be told here is said as such ([`Blind`]), with the reason, because a rule that depends
-//! on it must not silently never hold.
+//! Each sense has a thread of its own and writes what it sees onto one board: a service that hangs holds nobody up but
+//! itself. What cannot be told here is said as such ([`Blind`]), with the reason, because a rule that depends on it must not
+//! silently never hold.
 //!
-//! | sense | X11 | Wayland | Windows |
-//! |---|---|---|---|
-//! | input | screen saver extension | Mutter, then the screen saver service, then logind | `GetLastInputInfo` |
-//! | full screen | window manager hints, or geometry | cannot be told | foreground window |
-//! | apps | `/proc` | `/proc` | process list |
-//! | power | `/sys` | `/sys` | `GetSystemPowerStatus` |
-//! | network | NetworkManager | NetworkManager | cannot be told |
-//! | GPUs | NVML, `/sys` | NVML, `/sys` | NVML |
+//! | sense | X11 | Wayland |
+//! |---|---|---|
+//! | input | screen saver extension | Mutter, then the screen saver service, then logind |
+//! | full screen | window manager hints, or geometry | cannot be told |
+//! | apps | `/proc` | `/proc` |
+//! | power | `/sys` | `/sys` |
+//! | network | NetworkManager | NetworkManager |
+//! | GPUs | NVML, `/sys` | NVML, `/sys` |
+//!
+//! On other systems than Linux only NVML is asked yet, and everything else is [`Blind`]: what a careful owner's rules make of
+//! that is to serve nobody.
 
 mod board;
 #[cfg(target_os = "linux")]
@@ -75,7 +78,9 @@ impl Sensors {
         #[cfg(target_os = "linux")]
         linux::start(&board, &options);
         #[cfg(not(target_os = "linux"))]
-        board.blind(Sense::Input, "this version does not know this system");
+        for sense in [Sense::Input, Sense::Lock, Sense::Fullscreen, Sense::Apps, Sense::Power, Sense::Network] {
+            board.blind(sense, "this version does not know how to ask this system");
+        }
         Self { board }
     }
 

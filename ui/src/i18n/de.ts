@@ -235,7 +235,7 @@ export const de: Record<keyof typeof en, string> = {
   'reason.too_hot': '{gpu} hat {celsius} °C; weiter bei {until} °C',
   'reason.too_loud': 'der Lüfter von {gpu} läuft mit {percent} %',
   'reason.too_much_power': '{gpu} zieht {watts} W',
-  'reason.gpu_in_use': '{app} nutzt {percent} % von {gpu}',
+  'reason.gpu_in_use': '{app}: {percent} % von {gpu} belegt',
   'reason.metered': 'diese Verbindung kostet nach Menge',
   'reason.data_cap': 'die {cap} dieses Monats sind verbraucht',
   'reason.outside_schedule': 'es ist nicht die Zeit dafür',

@@ -233,7 +233,7 @@ export const en = {
   'reason.too_hot': '{gpu} has {celsius} °C; on at {until} °C',
   'reason.too_loud': 'the fan of {gpu} runs at {percent} %',
   'reason.too_much_power': '{gpu} draws {watts} W',
-  'reason.gpu_in_use': '{app} uses {percent} % of {gpu}',
+  'reason.gpu_in_use': '{app}: {percent} % of {gpu} in use',
   'reason.metered': 'this connection is metered',
   'reason.data_cap': 'this month’s {cap} are used up',
   'reason.outside_schedule': 'it is outside your schedule',

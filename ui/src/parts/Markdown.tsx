@@ -65,7 +65,7 @@ const Block = memo(function Block(props: { text: string }) {
     ),
   }
   return (
-    <ReactMarkdown remarkPlugins={[remarkGfm, remarkMath]} rehypePlugins={[[rehypeKatex, { throwOnError: false, trust: false, maxExpand: 200 }]]} components={components} skipHtml>
+    <ReactMarkdown remarkPlugins={[remarkGfm, remarkMath]} rehypePlugins={[[rehypeKatex, { throwOnError: false, trust: false, maxExpand: 200 }]]} components={components}>
       {props.text}
     </ReactMarkdown>
   )

@@ -58,7 +58,7 @@ export function Ring(props: { network: NetworkView; pool: PoolView }) {
               <g>
                 <rect x={between.x - 34} y={between.y - 12} width="68" height="22" rx="11" className="fill-sheet" />
                 <text x={between.x} y={between.y + 4} textAnchor="middle" className="figures fill-soft text-[13px]">
-                  {count(ms, locale, 1)} ms
+                  {count(ms, locale, ms < 1 ? 2 : 1)} ms
                 </text>
               </g>
             ) : null}

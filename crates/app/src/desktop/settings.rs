@@ -257,10 +257,10 @@ mod tests {
         let file = SettingsFile::within(&folder.path().join("new"));
         assert_eq!(file.read().unwrap(), Found { settings: Settings::default(), trouble: None });
         assert!(!Settings::default().sharing.earn);
-        let mut settings = Settings::default();
-        settings.sharing = Sharing { earn: true, name: "den".into(), ..Sharing::default() };
-        settings.sharing.pause = Some(Pause { until_ms: Some(1_700_000_000_000), finish: true });
-        settings.rules.schedule = vec![crate::policy::Span { days: [true; 7], from: 0, to: 60 }];
+        let pause = Pause { until_ms: Some(1_700_000_000_000), finish: true };
+        let sharing = Sharing { earn: true, name: "den".into(), pause: Some(pause), ..Sharing::default() };
+        let schedule = vec![crate::policy::Span { days: [true; 7], from: 0, to: 60 }];
+        let settings = Settings { sharing, rules: Rules { schedule, ..Rules::default() }, ..Settings::default() };
         file.write(&settings).unwrap();
         assert_eq!(file.read().unwrap().settings, settings);
     }

@@ -14,6 +14,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A service that does not answer in this time is passed over this time.
 const PATIENCE: Duration = Duration::from_millis(800);
 
+const NO_LOCK: &str = "this system does not say whether the screen is locked";
+const NO_COST: &str = "this system does not say whether the connection is metered";
+
 const LOGIND: (&str, &str) = ("org.freedesktop.login1", "/org/freedesktop/login1");
 const NETWORK_MANAGER: (&str, &str) = ("org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager");
 
@@ -24,9 +27,9 @@ pub(super) fn start(board: &Board, options: &SensorOptions) {
         board.spawn("input", move |board| input(board, session.as_deref(), system.as_deref()));
     }
     let system = options.system_bus.clone();
-    board.spawn("lock", move |board| on_bus(board, system.as_deref(), &[Sense::Lock], lock));
+    board.spawn("lock", move |board| on_bus(board, system.as_deref(), &[(Sense::Lock, NO_LOCK)], lock));
     let system = options.system_bus.clone();
-    board.spawn("network", move |board| on_bus(board, system.as_deref(), &[Sense::Network], network));
+    board.spawn("network", move |board| on_bus(board, system.as_deref(), &[(Sense::Network, NO_COST)], network));
 }
 
 fn connect(address: Option<&str>) -> zbus::Result<Connection> {
@@ -35,7 +38,7 @@ fn connect(address: Option<&str>) -> zbus::Result<Connection> {
 }
 
 /// Looks again and again over one connection, and makes another where it breaks.
-fn on_bus(board: &Board, address: Option<&str>, senses: &[Sense], mut look: impl FnMut(&Board, &Connection)) {
+fn on_bus(board: &Board, address: Option<&str>, senses: &[(Sense, &str)], mut look: impl FnMut(&Board, &Connection)) {
     loop {
         match connect(address) {
             Ok(bus) => {
@@ -47,8 +50,9 @@ fn on_bus(board: &Board, address: Option<&str>, senses: &[Sense], mut look: impl
                 }
             }
             Err(error) => {
-                for sense in senses {
-                    board.blind(*sense, format!("D-Bus cannot be reached: {error}"));
+                tracing::debug!(%error, "D-Bus cannot be reached");
+                for (sense, why) in senses {
+                    board.blind(*sense, *why);
                 }
             }
         }
@@ -84,10 +88,7 @@ fn input(board: &Board, session: Option<&str>, system: Option<&str>) {
         board.set(|seen| &mut seen.idle, idle);
         match idle {
             Some(_) => board.sees(Sense::Input),
-            None => board.blind(
-                Sense::Input,
-                "neither GNOME, nor the screen saver service, nor logind says when this session was used last",
-            ),
+            None => board.blind(Sense::Input, "this system does not say when its keyboard or mouse was used last"),
         }
         let pause = if idle.is_some() { Duration::from_millis(250) } else { AGAIN };
         if !board.sleep(pause) {
@@ -131,7 +132,7 @@ fn lock(board: &Board, bus: &Connection) {
     board.set(|seen| &mut seen.locked, locked);
     match locked {
         Some(_) => board.sees(Sense::Lock),
-        None => board.blind(Sense::Lock, "logind does not say whether the screen is locked"),
+        None => board.blind(Sense::Lock, NO_LOCK),
     }
 }
 
@@ -146,6 +147,6 @@ fn network(board: &Board, bus: &Connection) {
     board.set(|seen| &mut seen.network, cost);
     match cost {
         Some(_) => board.sees(Sense::Network),
-        None => board.blind(Sense::Network, "NetworkManager does not say whether this connection is metered"),
+        None => board.blind(Sense::Network, NO_COST),
     }
 }

@@ -95,8 +95,7 @@ fn gnome_says_when_it_was_used_last_and_logind_whether_it_is_locked() {
     until(&sensors, "idleness", |seen| seen.idle == Some(Duration::from_secs(5)));
     until(&sensors, "the lock", |seen| seen.locked == Some(true));
     idle.store(10, Ordering::SeqCst);
-    let took = until(&sensors, "input", |seen| seen.idle == Some(Duration::from_millis(10)));
-    assert!(took < Duration::from_millis(800), "{took:?}");
+    until(&sensors, "input", |seen| seen.idle == Some(Duration::from_millis(10)));
     assert!(sensors.watch().borrow().cannot_tell.iter().any(|blind| blind.what == Sense::Fullscreen));
 }
 

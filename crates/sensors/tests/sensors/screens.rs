@@ -17,13 +17,12 @@ fn touch(display: &str) {
 }
 
 #[test]
-fn a_key_press_ends_idleness_within_half_a_second() {
+fn a_key_press_ends_idleness() {
     let (_server, display) = display();
     let sensors = Sensors::start(SensorOptions { display: Some(display.clone()), ..nowhere() });
     until(&sensors, "idleness", |seen| seen.idle.is_some_and(|idle| idle >= Duration::from_millis(900)));
     touch(&display);
-    let took = until(&sensors, "input", |seen| seen.idle.is_some_and(|idle| idle < Duration::from_millis(400)));
-    assert!(took < Duration::from_millis(800), "{took:?}");
+    until(&sensors, "input", |seen| seen.idle.is_some_and(|idle| idle < Duration::from_millis(400)));
     assert!(sensors.watch().borrow().cannot_tell.iter().all(|blind| blind.what != Sense::Input));
 }
 
@@ -57,8 +56,7 @@ fn a_window_that_covers_the_screen_is_seen_and_named_and_a_smaller_one_is_not() 
     x.change_property32(PropMode::REPLACE, whole, pid, AtomEnum::CARDINAL, &[4242]).unwrap();
     x.map_window(whole).unwrap();
     x.flush().unwrap();
-    let took = until(&sensors, "a game", |seen| seen.fullscreen.as_ref().is_some_and(|app| app.as_str() == "hades"));
-    assert!(took < Duration::from_millis(800), "{took:?}");
+    until(&sensors, "a game", |seen| seen.fullscreen.as_ref().is_some_and(|app| app.as_str() == "hades"));
     x.unmap_window(whole).unwrap();
     x.flush().unwrap();
     until(&sensors, "the end of the game", |seen| seen.fullscreen.is_none());

@@ -24,7 +24,7 @@ impl Running {
         let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("{program:?}: {error}; apt-get install {package}"));
         let stdout = child.stdout.take().unwrap();
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).ok();
@@ -65,12 +65,11 @@ pub(crate) fn nowhere() -> SensorOptions {
     }
 }
 
-/// Waits until something is seen; how long it took.
-pub(crate) fn until(sensors: &Sensors, what: &str, holds: impl Fn(&Observation) -> bool) -> Duration {
+/// Waits until something is seen. How soon that is, `make owner-first` measures.
+pub(crate) fn until(sensors: &Sensors, what: &str, holds: impl Fn(&Observation) -> bool) {
     let (seen, began) = (sensors.watch(), Instant::now());
     while !holds(&seen.borrow()) {
         assert!(began.elapsed() < Duration::from_secs(10), "never seen: {what}; {:?}", *seen.borrow());
         std::thread::sleep(Duration::from_millis(5));
     }
-    began.elapsed()
 }

@@ -196,7 +196,7 @@ pub(super) async fn network(desktop: &Desktop, _: Nothing) -> Result<NetworkView
             .iter()
             .map(|link| LinkView {
                 to: link.peer.to_string(),
-                rtt_us: link.rtt_us.into(),
+                rtt_us: link.rtt_us,
                 kind: match link.kind {
                     PathKind::Lan => "lan",
                     PathKind::Direct => "direct",
