@@ -11,7 +11,7 @@ XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
 ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz e2e screens owner-first engine-cuda gpu-test lint
-.PHONY: help bindings desktop page $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
+.PHONY: help app bindings desktop page $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,12 @@ $(ACCEPTANCE):
 up: sample-model binaries foundry ## keeps the demo's network running and prints its endpoint; Ctrl-C drains
 	@$(COMPUTEPOOL) up $(ARGS)
 
-desktop: sample-model binaries foundry page ## the desktop application in a browser, with a network of play money around it
+app: sample-model binaries foundry page ## the desktop application in its window, with a network of play money around it
+	@scripts/setup shell
+	@cd src-tauri && cargo build
+	@$(CARGO_TARGET_DIR)/debug/computepool-desktop --trial --data $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/computepool/trial $(ARGS)
+
+desktop: sample-model binaries foundry page ## the same in a browser, with a network of play money around it
 	@$(COMPUTEPOOL) desktop --trial --page ui/dist $(ARGS)
 
 page: ## builds the page

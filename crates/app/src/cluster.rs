@@ -43,6 +43,26 @@ pub struct ClusterSettings {
     pub logs: PathBuf,
 }
 
+impl ClusterSettings {
+    /// A network with play money, as somebody who tries it wants it.
+    pub fn trial(program: PathBuf, model: String, logs: PathBuf) -> Self {
+        Self {
+            program,
+            model,
+            shards: 3,
+            nodes: None,
+            threads: 1,
+            kv_bytes: 256 << 20,
+            max_context: 4096,
+            api: "127.0.0.1:0".to_owned(),
+            key: None,
+            orchestrator_arguments: Vec::new(),
+            paid: true,
+            logs,
+        }
+    }
+}
+
 /// How a running cluster is used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClusterAddress {

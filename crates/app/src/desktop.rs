@@ -53,7 +53,7 @@ use sharing::{Keeper, Plan};
 pub use sharing::{SharingPhase, SharingState};
 use threads::Threads;
 use traffic::Traffic;
-pub use wire::{HostEvent, Notice};
+pub use wire::{Face, HostEvent, Notice, Problem, Status};
 
 /// Events that wait for a slow page; older ones are dropped, and the page asks for everything anew.
 const EVENTS: usize = 256;
@@ -118,6 +118,7 @@ struct Inner {
     plan: watch::Sender<Plan>,
     traffic: Arc<Mutex<Traffic>>,
     events: broadcast::Sender<HostEvent>,
+    invited: Mutex<Option<String>>,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -180,6 +181,7 @@ impl Desktop {
             plan,
             traffic,
             events,
+            invited: Mutex::default(),
             stop,
             tasks: Mutex::default(),
         };
@@ -215,6 +217,21 @@ impl Desktop {
         }
         self.tell(HostEvent::Settings);
         Ok(settings)
+    }
+
+    /// Somebody has opened an invite link. It is shown to the owner; nothing is joined by a link alone.
+    pub fn offer_invite(&self, link: &str) -> Result<(), Fault> {
+        let invite: computepool_core::Invite = link.parse()?;
+        *self.0.invited.lock().unwrap_or_else(PoisonError::into_inner) = Some(invite.to_string());
+        Ok(())
+    }
+
+    fn answer_invite(&self, join: bool) -> Result<(), Fault> {
+        let invited = self.0.invited.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match invited.filter(|_| join) {
+            Some(invite) => self.set(|settings| settings.sharing.invite = Some(invite)).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// The verdict that holds.

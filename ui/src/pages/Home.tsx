@@ -17,6 +17,7 @@ export function HomePage() {
       <Answered of={status}>
         {(status) => (
           <>
+            {status.invited ? <Invite link={status.invited} /> : null}
             <Hero status={status} />
             <div className="grid gap-5 lg:grid-cols-[3fr_2fr]">
               <RingCard />
@@ -29,6 +30,25 @@ export function HomePage() {
         )}
       </Answered>
     </Page>
+  )
+}
+
+/** A link was opened; nothing is joined by that alone. */
+function Invite(props: { link: string }) {
+  const { t } = useWords()
+  const answer = useDo('invite_answer', ['status', 'settings_get'])
+  return (
+    <Card title={t('invite.title')}>
+      <p>{t('invite.more')}</p>
+      <code className="mt-2 block truncate text-xs text-soft">{props.link}</code>
+      <div className="mt-4 flex gap-2">
+        <Button kind="main" busy={answer.isPending} onClick={() => answer.mutate({ join: true })}>
+          {t('invite.join')}
+        </Button>
+        <Button onClick={() => answer.mutate({ join: false })}>{t('invite.dismiss')}</Button>
+      </div>
+      {answer.error ? <Trouble error={answer.error} /> : null}
+    </Card>
   )
 }
 

@@ -67,6 +67,8 @@ table! {
     pause(owner::PauseFor) -> Status = owner::pause;
     /// Ends a pause.
     resume(Nothing) -> Status = owner::resume;
+    /// Takes or dismisses an invite link that was opened.
+    invite_answer(owner::Invited) -> Status = owner::invite_answer;
     /// All settings.
     settings_get(Nothing) -> Settings = owner::settings_get;
     /// Puts these in place of all settings, or none of them.

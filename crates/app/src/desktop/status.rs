@@ -40,6 +40,7 @@ impl Desktop {
             },
             machine: Machine::from(&seen),
             health: health(self, &sharing),
+            invited: inner.invited.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             carried_bytes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: inner.options.host.kind().to_owned(),

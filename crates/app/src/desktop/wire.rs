@@ -106,6 +106,8 @@ pub struct Status {
     pub machine: Machine,
     /// What should be looked at.
     pub health: Vec<Check>,
+    /// An invite link that was opened, and that the owner has not answered yet.
+    pub invited: Option<String>,
     /// Bytes carried for others this month.
     #[ts(type = "number")]
     pub carried_bytes: u64,

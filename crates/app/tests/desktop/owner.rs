@@ -71,6 +71,26 @@ async fn a_pause_outlives_a_restart_and_an_ended_one_is_told() {
 }
 
 #[tokio::test]
+async fn a_link_invites_and_joins_nothing_by_itself() {
+    let bench = Bench::start();
+    let link = "computepool://join/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN?at=/ip4/127.0.0.1/tcp/9";
+    assert!(bench.desktop.offer_invite("computepool://join/nobody").is_err());
+    bench.desktop.offer_invite(link).unwrap();
+    let status = bench.call("status", Value::Null).await.unwrap();
+    assert_eq!(status["invited"], link);
+    let joined = async || bench.call("settings_get", Value::Null).await.unwrap()["sharing"]["invite"].clone();
+    assert_eq!(joined().await, Value::Null);
+    let status = bench.call("invite_answer", json!({"join": false})).await.unwrap();
+    assert_eq!((&status["invited"], joined().await), (&Value::Null, Value::Null));
+    // Nothing is left to be joined.
+    bench.call("invite_answer", json!({"join": true})).await.unwrap();
+    assert_eq!(joined().await, Value::Null);
+    bench.desktop.offer_invite(link).unwrap();
+    bench.call("invite_answer", json!({"join": true})).await.unwrap();
+    assert_eq!(joined().await, link);
+}
+
+#[tokio::test]
 async fn settings_are_written_down_before_they_hold_and_a_full_disk_changes_nothing() {
     let bench = sharing().await;
     let mut settings = bench.call("settings_get", Value::Null).await.unwrap();

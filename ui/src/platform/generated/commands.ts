@@ -353,6 +353,15 @@ notice: Notice, };
 export type Intent = "use" | "share" | "both";
 
 /**
+ * What to do with an invite.
+ */
+export type Invited = { 
+/**
+ * Serve in that network from now on, in place of any other.
+ */
+join: boolean, };
+
+/**
  * A conversation to be kept.
  */
 export type Keep = { 
@@ -1451,6 +1460,10 @@ machine: Machine,
  */
 health: Array<Check>, 
 /**
+ * An invite link that was opened, and that the owner has not answered yet.
+ */
+invited: string | null, 
+/**
  * Bytes carried for others this month.
  */
 carried_bytes: number, 
@@ -1610,6 +1623,8 @@ export interface Commands {
   pause: { args: PauseFor; result: Status };
   /** Ends a pause. */
   resume: { args: Nothing; result: Status };
+  /** Takes or dismisses an invite link that was opened. */
+  invite_answer: { args: Invited; result: Status };
   /** All settings. */
   settings_get: { args: Nothing; result: Settings };
   /** Puts these in place of all settings, or none of them. */

@@ -52,6 +52,14 @@ pub(in crate::desktop) struct NewSettings {
     pub settings: Settings,
 }
 
+/// What to do with an invite.
+#[derive(Clone, Copy, Debug, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub(in crate::desktop) struct Invited {
+    /// Serve in that network from now on, in place of any other.
+    pub join: bool,
+}
+
 /// The hour at which tomorrow begins for people who sleep.
 const MORNING: i8 = 6;
 const WEEK_MINUTES: u32 = 7 * 24 * 60;
@@ -89,6 +97,11 @@ fn morning() -> Result<u64, Fault> {
 
 pub(super) async fn resume(desktop: &Desktop, _: Nothing) -> Result<Status, Fault> {
     desktop.set(|settings| settings.sharing.pause = None)?;
+    Ok(desktop.status())
+}
+
+pub(super) async fn invite_answer(desktop: &Desktop, answer: Invited) -> Result<Status, Fault> {
+    desktop.answer_invite(answer.join)?;
     Ok(desktop.status())
 }
 
