@@ -1,12 +1,14 @@
 //! What only a desktop can do.
 
-use std::sync::Mutex;
-
 use computepool_app::accounts::Secret;
-use computepool_app::desktop::{Host, Launched, Notice};
+use computepool_app::desktop::{Host, Notice};
 use computepool_core::{Fault, FaultCode};
 use tauri::{AppHandle, Manager as _};
+use tauri_plugin_autostart::ManagerExt as _;
 use tauri_plugin_notification::NotificationExt as _;
+
+use crate::leaving;
+use crate::watcher::Watcher;
 
 /// The desktop, as the application sees it.
 pub(crate) struct Shell {
@@ -35,27 +37,22 @@ impl Host for Shell {
             tracing::warn!(%error, "a notification was not shown");
         }
     }
-}
 
-/// The application while it runs.
-pub(crate) struct Running(Mutex<Option<Launched>>);
-
-impl Running {
-    pub(crate) fn new(launched: Launched) -> Self {
-        Self(Mutex::new(Some(launched)))
+    fn quit(&self) {
+        leaving::begin(&self.app);
     }
 
-    fn take(&self) -> Option<Launched> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    fn tray(&self) -> Option<bool> {
+        Some(self.app.state::<Watcher>().shows())
     }
-}
 
-/// Hands everything over, and ends what was started.
-pub(crate) fn quit(app: &AppHandle) {
-    if let Some(launched) = app.state::<Running>().take() {
-        let left = tauri::async_runtime::block_on(launched.quit());
-        if !left {
-            tracing::warn!("a process had to be ended");
-        }
+    fn autostart(&self) -> Option<bool> {
+        self.app.autolaunch().is_enabled().ok()
+    }
+
+    fn set_autostart(&self, on: bool) -> Result<(), Fault> {
+        let login = self.app.autolaunch();
+        let set = if on { login.enable() } else { login.disable() };
+        set.map_err(|error| Fault::new(FaultCode::Io, format!("the login's list of programs was not changed: {error}")))
     }
 }

@@ -2,8 +2,10 @@
 #![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
 
 mod host;
+mod leaving;
 mod page;
 mod tray;
+mod watcher;
 mod window;
 
 use std::path::PathBuf;
@@ -34,6 +36,9 @@ struct Arguments {
     /// The `computepool` program that such a network is made of; the one beside this program when absent.
     #[arg(long)]
     program: Option<PathBuf>,
+    /// How many nodes that network starts with beside this machine; as many as it has shards when absent.
+    #[arg(long, requires = "trial")]
+    nodes: Option<usize>,
     /// A link that was opened: computepool://…
     link: Option<String>,
 }
@@ -45,16 +50,22 @@ fn main() -> ExitCode {
     let built = tauri::Builder::default()
         // First: a second instance hands over its arguments and ends before anything else begins.
         .plugin(tauri_plugin_single_instance::init(|app, arguments, _| window::called(app, &arguments)))
+        .plugin(tauri_plugin_autostart::Builder::new().arg("--hidden").app_name("ComputePool").build())
+        .plugin(tauri_plugin_clipboard_manager::init())
         .plugin(tauri_plugin_dialog::init())
         .plugin(tauri_plugin_notification::init())
         .plugin(tauri_plugin_opener::init())
+        // Where it was and how large; whether it was hidden is asked anew with each start.
+        .plugin(tauri_plugin_window_state::Builder::new().with_state_flags(window::remembered()).build())
         .invoke_handler(tauri::generate_handler![page::command, page::open_outside])
+        .manage(watcher::Watcher::default())
         .setup(move |app| {
             let launched = tauri::async_runtime::block_on(launch(app.handle(), &shown))?;
             let desktop = launched.desktop().clone();
             app.manage(desktop.clone());
-            app.manage(host::Running::new(launched));
+            app.manage(leaving::Running::new(launched));
             page::tell(app.handle(), &desktop);
+            watcher::start(app.state::<watcher::Watcher>().inner());
             tray::start(app.handle(), &desktop);
             if let Some(link) = &shown.link {
                 window::follow(app.handle(), link);
@@ -75,7 +86,8 @@ fn main() -> ExitCode {
     app.run(|app, event| match event {
         // The last window was closed: the tray goes on.
         RunEvent::ExitRequested { code: None, api, .. } => api.prevent_exit(),
-        RunEvent::Exit => host::quit(app),
+        // The session ends, or the system does: what was not handed over yet is handed over now.
+        RunEvent::Exit => leaving::at_once(app),
         _ => {}
     });
     ExitCode::SUCCESS
@@ -96,7 +108,8 @@ async fn launch(app: &AppHandle, arguments: &Arguments) -> Result<Launched, Faul
         true => {
             let model = format!("smollm2-135m-instruct={}", sample_model_path()?.display());
             let logs = computepool_app::paths::cache_folder()?.join("logs").join(std::process::id().to_string());
-            let settings = ClusterSettings::trial(program, model.clone(), logs);
+            let mut settings = ClusterSettings::trial(program, model.clone(), logs);
+            settings.nodes = arguments.nodes;
             (vec![model.parse()?], Some(settings))
         }
     };

@@ -20,6 +20,7 @@ mod settings;
 mod sharing;
 mod status;
 mod threads;
+mod today;
 mod traffic;
 pub mod wire;
 
@@ -68,6 +69,24 @@ pub trait Host: Send + Sync {
 
     /// Says something where the system shows such things.
     fn notify(&self, notice: &Notice);
+
+    /// Ends the application in order: what runs is handed over first. Returns at once.
+    fn quit(&self);
+
+    /// Whether there is a tray to be found in; nothing where that is no question.
+    fn tray(&self) -> Option<bool> {
+        None
+    }
+
+    /// Whether it starts when its owner logs in, by the system's own word; nothing where it cannot.
+    fn autostart(&self) -> Option<bool> {
+        None
+    }
+
+    /// Has it start when its owner logs in, or not any more.
+    fn set_autostart(&self, _on: bool) -> Result<(), Fault> {
+        Err(unknown("this host is not started by a login".to_owned()))
+    }
 }
 
 /// What a desktop application starts from.
@@ -117,6 +136,7 @@ struct Inner {
     sharing: watch::Receiver<SharingState>,
     plan: watch::Sender<Plan>,
     traffic: Arc<Mutex<Traffic>>,
+    today: watch::Sender<Option<today::Earned>>,
     events: broadcast::Sender<HostEvent>,
     invited: Mutex<Option<String>>,
     stop: CancellationToken,
@@ -180,6 +200,7 @@ impl Desktop {
             sharing,
             plan,
             traffic,
+            today: watch::channel(None).0,
             events,
             invited: Mutex::default(),
             stop,
@@ -187,8 +208,12 @@ impl Desktop {
         };
         let desktop = Self(Arc::new(inner));
         desktop.plan_anew()?;
-        let tasks =
-            [tokio::spawn(owner.run()), tokio::spawn(keeper.run()), tokio::spawn(status::tell(desktop.clone()))];
+        let tasks = [
+            tokio::spawn(owner.run()),
+            tokio::spawn(keeper.run()),
+            tokio::spawn(status::tell(desktop.clone())),
+            tokio::spawn(today::watch(desktop.clone())),
+        ];
         desktop.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(desktop)
     }

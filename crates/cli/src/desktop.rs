@@ -50,6 +50,7 @@ pub(crate) struct DesktopArguments {
 /// A terminal, which is the owner's alone.
 struct Terminal {
     supervised: bool,
+    quit: CancellationToken,
 }
 
 impl Host for Terminal {
@@ -70,6 +71,10 @@ impl Host for Terminal {
             println!("{}: {}", notice.title, notice.text);
         }
     }
+
+    fn quit(&self) {
+        self.quit.cancel();
+    }
 }
 
 pub(crate) async fn desktop(arguments: DesktopArguments) -> Result<bool, Fault> {
@@ -86,7 +91,8 @@ pub(crate) async fn desktop(arguments: DesktopArguments) -> Result<bool, Fault> 
         (Some(settings), true) => vec![settings.model.parse()?],
         _ => sources(arguments.models)?,
     };
-    let host = Arc::new(Terminal { supervised });
+    let quit = CancellationToken::new();
+    let host = Arc::new(Terminal { supervised, quit: quit.clone() });
     let launch = Launch { data: arguments.data, models, engines: None, chain: arguments.chain, trial, host };
     let launched = Launched::start(launch).await?;
 
@@ -100,10 +106,10 @@ pub(crate) async fn desktop(arguments: DesktopArguments) -> Result<bool, Fault> 
     let door = door::open(listener, arguments.page, launched.desktop(), stop.clone())?;
     if supervised {
         announce(&json!({ "page": door.address(), "api": door.base(), "token": door.token() }))?;
-        told_to_leave().await;
+        quit.run_until_cancelled(told_to_leave()).await;
     } else {
         println!("ComputePool is up. Open this link on this machine; it is for you alone:\n\n  {}\n", door.address());
-        asked_to_end().await;
+        quit.run_until_cancelled(asked_to_end()).await;
         println!("handing over");
     }
     stop.cancel();

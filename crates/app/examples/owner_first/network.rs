@@ -25,6 +25,7 @@ impl Host for Nobody {
         Ok(())
     }
     fn notify(&self, _: &Notice) {}
+    fn quit(&self) {}
 }
 
 /// An answer as somebody got it.

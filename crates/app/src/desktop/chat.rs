@@ -94,7 +94,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn base(desktop: &Desktop) -> Result<String, Fault> {
+/// The address that is asked.
+pub(super) fn base(desktop: &Desktop) -> Result<String, Fault> {
     let options = &desktop.0.options;
     let set = desktop.settings().using.endpoint.or_else(|| options.endpoint.clone());
     set.ok_or_else(|| {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
 
+pub(in crate::desktop) use earning::earner;
 pub use typescript::typescript;
 
 use super::threads::{Thread, ThreadHead};
@@ -61,6 +62,12 @@ macro_rules! table {
 table! {
     /// The status that tray, window and page show.
     status(Nothing) -> Status = owner::status;
+    /// What carries the application, and what that can do.
+    host(Nothing) -> owner::HostView = owner::host;
+    /// Has it start when its owner logs in, or not any more.
+    autostart_set(owner::Autostart) -> owner::HostView = owner::autostart_set;
+    /// Hands everything over, and ends.
+    quit(Nothing) -> Nothing = owner::quit;
     /// Flips Earn.
     earn_set(owner::Earn) -> Status = owner::earn_set;
     /// Pauses sharing, for a while or until it is resumed.

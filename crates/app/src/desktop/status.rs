@@ -7,7 +7,7 @@ use computepool_engine::client::EnginePhase;
 use tokio::time::MissedTickBehavior;
 
 use super::sharing::{SharingPhase, SharingState};
-use super::wire::{Check, Face, HostEvent, Machine, NodeView, Problem, Status};
+use super::wire::{Check, Face, HostEvent, Machine, Money, NodeView, Problem, Status};
 use super::{Desktop, Settings};
 use crate::policy::{Reason, Verdict};
 
@@ -41,6 +41,13 @@ impl Desktop {
             machine: Machine::from(&seen),
             health: health(self, &sharing),
             invited: inner.invited.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            api: super::chat::base(self).ok(),
+            earned_today: inner
+                .today
+                .borrow()
+                .filter(|_| !settings.look.hide_earnings)
+                .and_then(|earned| earned.today())
+                .map(Money::from),
             carried_bytes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: inner.options.host.kind().to_owned(),

@@ -108,6 +108,10 @@ pub struct Status {
     pub health: Vec<Check>,
     /// An invite link that was opened, and that the owner has not answered yet.
     pub invited: Option<String>,
+    /// The address of this machine's own endpoint for programs, where it has one.
+    pub api: Option<String>,
+    /// What was earned since midnight; nothing where that is not known, or not to be shown.
+    pub earned_today: Option<Money>,
     /// Bytes carried for others this month.
     #[ts(type = "number")]
     pub carried_bytes: u64,

@@ -1,5 +1,6 @@
 //! An application in a folder of its own, on a machine that the test describes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 pub(crate) struct Recorder {
     pub(crate) secrets: Mutex<Vec<String>>,
     pub(crate) notices: Mutex<Vec<Notice>>,
+    pub(crate) quits: AtomicUsize,
 }
 
 impl Host for Recorder {
@@ -27,6 +29,9 @@ impl Host for Recorder {
     }
     fn notify(&self, notice: &Notice) {
         self.notices.lock().unwrap().push(notice.clone());
+    }
+    fn quit(&self) {
+        self.quits.fetch_add(1, Ordering::SeqCst);
     }
 }
 

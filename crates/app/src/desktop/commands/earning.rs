@@ -72,7 +72,8 @@ pub(in crate::desktop) struct Written {
     path: String,
 }
 
-async fn earner(desktop: &Desktop) -> Result<Account, Fault> {
+/// Who is paid for sharing.
+pub(in crate::desktop) async fn earner(desktop: &Desktop) -> Result<Account, Fault> {
     let wallet = desktop.settings().sharing.wallet.ok_or_else(|| {
         Fault::new(FaultCode::InvalidRequest, "no wallet is chosen to be paid")
             .hint("choose one where sharing is set up")

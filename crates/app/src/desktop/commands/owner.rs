@@ -3,7 +3,7 @@
 use computepool_core::Fault;
 use computepool_core::ports::{Clock as _, SystemClock};
 use jiff::{ToSpan as _, Zoned};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use super::super::wire::{Notice, Status};
@@ -60,12 +60,46 @@ pub(in crate::desktop) struct Invited {
     pub join: bool,
 }
 
+/// What carries the application.
+#[derive(Clone, Debug, Serialize, TS)]
+pub(in crate::desktop) struct HostView {
+    /// `desktop` or `headless`.
+    kind: String,
+    /// Whether there is a tray; nothing where there could be none.
+    tray: Option<bool>,
+    /// Whether it starts when its owner logs in; nothing where it cannot.
+    autostart: Option<bool>,
+}
+
+/// Starting with the login.
+#[derive(Clone, Copy, Debug, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub(in crate::desktop) struct Autostart {
+    /// Yes, or no longer.
+    on: bool,
+}
+
 /// The hour at which tomorrow begins for people who sleep.
 const MORNING: i8 = 6;
 const WEEK_MINUTES: u32 = 7 * 24 * 60;
 
 pub(super) async fn status(desktop: &Desktop, _: Nothing) -> Result<Status, Fault> {
     Ok(desktop.status())
+}
+
+pub(super) async fn host(desktop: &Desktop, _: Nothing) -> Result<HostView, Fault> {
+    let host = &desktop.0.options.host;
+    Ok(HostView { kind: host.kind().to_owned(), tray: host.tray(), autostart: host.autostart() })
+}
+
+pub(super) async fn autostart_set(desktop: &Desktop, wanted: Autostart) -> Result<HostView, Fault> {
+    desktop.0.options.host.set_autostart(wanted.on)?;
+    host(desktop, Nothing {}).await
+}
+
+pub(super) async fn quit(desktop: &Desktop, _: Nothing) -> Result<Nothing, Fault> {
+    desktop.0.options.host.quit();
+    Ok(Nothing {})
 }
 
 pub(super) async fn earn_set(desktop: &Desktop, earn: Earn) -> Result<Status, Fault> {
