@@ -10,7 +10,7 @@ COMPUTEPOOL := $(CARGO_TARGET_DIR)/debug/computepool
 XTASK := $(CARGO_TARGET_DIR)/debug/xtask
 
 # Acceptance targets do their own set-up and end in one line: RESULT <target> ok|fail key=value …
-ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz e2e screens owner-first engine-cuda gpu-test lint
+ACCEPTANCE := demo test bench memory conformance lab simulate contracts gas deploy-test chaos fuzz e2e screens window-test owner-first engine-cuda gpu-test lint
 .PHONY: help app bindings desktop page $(ACCEPTANCE) $(ACCEPTANCE:=-steps) up chat setup foundry sample-model binaries clean
 
 help: ## this list
@@ -28,6 +28,7 @@ deploy-test: ## deploys to an empty chain, twice, and while being killed at five
 chaos: ## 200 paid generations while processes die and the chain lies; then every unit is counted
 gas: ## what sessions and coalitions cost on chain, for 2, 4 and 8 operators
 e2e: ## a real browser on a real host: from the first start to the money (needs chromium)
+window-test: ## the real window: tray, closing, links, a second start, quitting; and what it costs at rest
 screens: ## a picture of every page, light and dark, empty and full, into docs/screens
 owner-first: ## an owner comes back in eight ways: how soon the machine is theirs again, and who is harmed
 fuzz: ## 10,000 mutated frames and requests, and a bounded libFuzzer run where it can be built
@@ -107,6 +108,11 @@ contracts-steps:
 e2e-steps: sample-model binaries foundry page
 	@scripts/setup browser
 	@cd ui && node e2e/e2e.mjs
+
+window-test-steps: sample-model binaries foundry page
+	@scripts/setup shell screens window
+	@cd src-tauri && cargo build
+	@cd ui && dbus-run-session -- xvfb-run -a node e2e/window.mjs
 
 screens-steps: sample-model binaries foundry page
 	@scripts/setup browser

@@ -1,7 +1,8 @@
 // From the first start to the money: a real host, engine, network and chain, and a real browser. No mocks.
 import assert from 'node:assert/strict'
 import AxeBuilder from '@axe-core/playwright'
-import { sections, startBrowser, startHost, until } from './host.mjs'
+import { sections, startBrowser, startHost } from './host.mjs'
+import { until } from './until.mjs'
 
 const PASSPHRASE = 'correct horse battery'
 const began = Date.now()

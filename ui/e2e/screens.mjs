@@ -1,6 +1,7 @@
 // A picture of every page, light and dark, empty and full, of the real application on a real network.
 import { mkdirSync } from 'node:fs'
-import { sections, startBrowser, startHost, until } from './host.mjs'
+import { sections, startBrowser, startHost } from './host.mjs'
+import { until } from './until.mjs'
 
 const out = new URL('../../docs/screens/', import.meta.url).pathname
 mkdirSync(out, { recursive: true })

@@ -69,7 +69,7 @@ function What() {
     <>
       <svg viewBox="0 0 640 190" role="img" aria-label={t('setup.picture')} className="w-full rounded-lg border border-line bg-sheet">
         <path d="M110 70H530C610 70 610 140 530 140H110C30 140 30 70 110 70" fill="none" className="stroke-line" strokeWidth="3" />
-        <circle r="6" className="fill-ember motion-safe:animate-[travel_4s_linear_infinite] motion-reduce:hidden" style={{ offsetPath: "path('M110 70H530C610 70 610 140 530 140H110C30 140 30 70 110 70')" }} />
+        <circle r="6" className="fill-ember motion-safe:animate-[travel_4s_linear_3] motion-reduce:hidden" style={{ offsetPath: "path('M110 70H530C610 70 610 140 530 140H110C30 140 30 70 110 70')" }} />
         {homes.map((home, index) => (
           <g key={home.name}>
             <rect x={home.x - 70} y={home.y - 34} width="140" height="68" rx="14" className={index === 1 ? 'fill-ember' : 'fill-well stroke-edge'} />

@@ -47,7 +47,7 @@ const faces: Record<FaceName, { colour: string; shape: ReactNode }> = {
     shape: (
       <>
         <circle cx="10" cy="10" r="7" fill="none" stroke="currentColor" strokeWidth="2" />
-        <circle cx="10" cy="10" r="3.500" fill="currentColor" className="animate-[breathe_2.400s_ease-in-out_infinite]" />
+        <circle cx="10" cy="10" r="3.500" fill="currentColor" className="motion-safe:animate-[breathe_2.400s_ease-in-out_2]" />
       </>
     ),
   },

@@ -111,6 +111,20 @@ fn health(desktop: &Desktop, sharing: &SharingState) -> Vec<Check> {
     health
 }
 
+/// A status as somebody sees it at a glance. How long nobody has touched the machine changes with every second, and that
+/// alone is no reason to have a page drawn anew; every ten seconds will do.
+fn glance(status: &Status) -> Status {
+    const STEP_S: u64 = 10;
+    let mut seen = status.clone();
+    seen.machine.idle_s = seen.machine.idle_s.map(|idle_s| idle_s / STEP_S);
+    for reason in std::iter::once(&mut seen.reason).chain(&mut seen.further) {
+        if let Reason::InUse { idle_s, .. } = reason {
+            *idle_s /= STEP_S;
+        }
+    }
+    seen
+}
+
 /// Tells every change of the status, a few times a second at most.
 pub(super) async fn tell(desktop: Desktop) {
     let mut told: Option<Status> = None;
@@ -124,8 +138,9 @@ pub(super) async fn tell(desktop: Desktop) {
             continue;
         }
         let status = desktop.status();
-        if told.as_ref() != Some(&status) {
-            told = Some(status.clone());
+        let seen = glance(&status);
+        if told.as_ref() != Some(&seen) {
+            told = Some(seen);
             desktop.tell(HostEvent::Status { status: Box::new(status) });
         }
     }
