@@ -26,7 +26,7 @@ use crate::models;
 use crate::paths::cache_folder;
 use crate::stock::{ShelfSettings, Stock, Supplied};
 use advert::{Announcer, Offer};
-pub use keeper::Duty;
+pub use keeper::{Duty, Link};
 use keeper::{Keeper, USAGE_EVERY};
 use operator::Operator;
 pub use operator::{EarnPurse, EarnSettings};
@@ -79,6 +79,7 @@ pub struct RunningNode {
     network: Network,
     engine: Arc<EngineClient>,
     duty: watch::Sender<Duty>,
+    link: watch::Sender<Link>,
     leaving: CancellationToken,
     keeper: tokio::task::JoinHandle<ExitReason>,
     _identity: IdentityLock,
@@ -162,6 +163,7 @@ impl RunningNode {
         let supplied = stock.supplied(&network).await?;
         tokio::spawn(announced(supplied.clone(), leaving.clone()));
         let (duty, on_duty) = watch::channel(Duty::default());
+        let link = watch::Sender::new(Link::default());
         let keeper = Keeper {
             identity,
             issuer,
@@ -175,9 +177,10 @@ impl RunningNode {
             announcer,
             operator,
             duty: on_duty,
+            link: link.clone(),
             leaving: leaving.clone(),
         };
-        Ok(Self { address, network, engine, duty, leaving, keeper: tokio::spawn(keeper.run()), _identity: lock })
+        Ok(Self { address, network, engine, duty, link, leaving, keeper: tokio::spawn(keeper.run()), _identity: lock })
     }
 
     /// How it is known.
@@ -188,6 +191,11 @@ impl RunningNode {
     /// What its engine process uses.
     pub fn engine(&self) -> watch::Receiver<EngineSnapshot> {
         self.engine.snapshot()
+    }
+
+    /// Whether it is linked to its orchestrator.
+    pub fn link(&self) -> Link {
+        self.link.borrow().clone()
     }
 
     /// What went over the network since it was started.

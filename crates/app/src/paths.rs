@@ -21,6 +21,17 @@ pub fn cache_folder() -> Result<PathBuf, Fault> {
     Ok(folders.cache_dir().join("computepool"))
 }
 
+/// What to do where something could not be written.
+pub(crate) fn write_hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "the disk is full: make room, then try again"
+        }
+        _ => "nothing was changed; look at the rights of the folder, then try again",
+    }
+}
+
 /// Makes a folder with everything above it.
 pub fn make_folder(path: &std::path::Path) -> Result<(), Fault> {
     std::fs::create_dir_all(path)

@@ -168,8 +168,9 @@ fn safe_fault(error: &SafeError, message: String) -> Fault {
         SafeError::PassphraseMissing(_) => {
             Fault::new(FaultCode::Unauthorized, message).hint("give the passphrase that the wallet was made with")
         }
-        SafeError::NoKeyring(_) | SafeError::KeyringNotBuilt => Fault::new(FaultCode::Io, message)
-            .hint("a machine without a desktop keeps its wallet in a keystore file: `--file`"),
+        SafeError::NoKeyring(_) | SafeError::KeyringNotBuilt => Fault::new(FaultCode::Io, message).hint(
+            "unlock the keyring of your login, or keep the wallet in a file that opens with a passphrase (`--file`)",
+        ),
         SafeError::Exists(_) => Fault::new(FaultCode::InvalidRequest, message)
             .hint("choose another name, or take the secret that is there with `computepool wallet adopt`"),
         SafeError::Missing(_) => Fault::new(FaultCode::Io, message)

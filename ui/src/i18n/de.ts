@@ -320,6 +320,7 @@ export const de: Record<keyof typeof en, string> = {
   'state.handing_over': 'Übergibt',
   'state.resting': 'Ruht',
   'state.failed': 'Teilt nicht: der Knoten ließ sich nicht starten',
+  'state.unreachable': 'Offline: das Netzwerk ist nicht zu erreichen; es wird weiter versucht',
   'theme.system': 'Wie das System',
   'theme.light': 'Hell',
   'theme.dark': 'Dunkel',

@@ -318,6 +318,7 @@ export const en = {
   'state.handing_over': 'Handing over',
   'state.resting': 'Resting',
   'state.failed': 'Not sharing: the node could not be started',
+  'state.unreachable': 'Offline: the network cannot be reached; trying again',
   'theme.system': 'As the system',
   'theme.light': 'Light',
   'theme.dark': 'Dark',

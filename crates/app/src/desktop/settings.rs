@@ -7,7 +7,7 @@ use computepool_core::{Amount, Asset, Fault, FaultCode, Invite};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::paths::make_folder;
+use crate::paths::{make_folder, write_hint};
 use crate::policy::{Pause, Rules};
 
 /// Everything that is set.
@@ -239,11 +239,7 @@ impl SettingsFile {
     }
 
     fn failed(&self, what: &str, error: &std::io::Error) -> Fault {
-        let hint = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full: make room, then try again",
-            _ => "nothing was changed; look at the rights of the folder, then try again",
-        };
-        Fault::new(FaultCode::Io, format!("{} {what}: {error}", self.path.display())).hint(hint)
+        Fault::new(FaultCode::Io, format!("{} {what}: {error}", self.path.display())).hint(write_hint(error))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::node::{Duty, NodeSettings, RunningNode};
+use crate::node::{Duty, Link, NodeSettings, RunningNode};
 use crate::policy::{Reason, Verdict};
 
 /// How often what the node does is looked at.
@@ -30,7 +30,7 @@ pub struct SharingState {
     pub node: Option<String>,
     /// Its engine process.
     pub engine: EngineSnapshot,
-    /// Why it could not be started, or ended.
+    /// Why it could not be started, has ended, or reaches nobody.
     pub fault: Option<Fault>,
 }
 
@@ -55,6 +55,8 @@ pub enum SharingPhase {
     Resting,
     /// It could not be started, or has ended; it is tried again.
     Failed,
+    /// Its network cannot be reached; it is tried again.
+    Unreachable,
 }
 
 /// What is to run: `None` where sharing is not set up.
@@ -176,11 +178,15 @@ impl Keeper {
             Current::On(node) => {
                 self.carried.send_replace(node.carried());
                 let engine = *node.engine().borrow();
-                SharingState {
-                    phase: phase(duty, &engine),
-                    node: Some(node.address().node.to_string()),
-                    engine,
-                    fault: None,
+                let node_id = Some(node.address().node.to_string());
+                match (duty, node.link()) {
+                    (Some(Duty::Serve), Link::Lost { why }) => SharingState {
+                        phase: SharingPhase::Unreachable,
+                        node: node_id,
+                        engine,
+                        fault: Some(unreachable(&why)),
+                    },
+                    _ => SharingState { phase: phase(duty, &engine), node: node_id, engine, fault: None },
                 }
             }
         };
@@ -223,6 +229,11 @@ async fn settled(current: &mut Current) -> Result<RunningNode, Fault> {
         }
         _ => std::future::pending().await,
     }
+}
+
+fn unreachable(why: &str) -> Fault {
+    Fault::new(computepool_core::FaultCode::LinkLost, format!("the network cannot be reached: {why}"))
+        .hint("look at this computer's connection; it is tried again by itself")
 }
 
 fn phase(duty: Option<Duty>, engine: &EngineSnapshot) -> SharingPhase {

@@ -65,7 +65,7 @@ fn face(verdict: &Verdict, sharing: &SharingState, settings: &Settings) -> Face 
         _ if sharing.engine.phase == EnginePhase::GivenUp => Face::Attention,
         (SharingPhase::Serving, _) => Face::Earning,
         (SharingPhase::Off, Reason::Free) => Face::Attention,
-        (SharingPhase::Waiting | SharingPhase::Starting, Reason::Free) => Face::Offline,
+        (SharingPhase::Waiting | SharingPhase::Starting | SharingPhase::Unreachable, Reason::Free) => Face::Offline,
         _ => Face::Paused,
     }
 }
@@ -77,6 +77,10 @@ fn sentence(verdict: &Verdict, sharing: &SharingState, settings: &Settings, netw
         (SharingPhase::Off, Reason::Free) if !networked => "Not sharing: no network is chosen yet".to_owned(),
         (SharingPhase::Off, Reason::Free) if settings.sharing.wallet.is_some() => {
             "Not sharing: unlock the wallet that is paid".to_owned()
+        }
+        (SharingPhase::Unreachable, Reason::Free) => {
+            let why = sharing.fault.as_ref().map(|fault| fault.message.clone()).unwrap_or_default();
+            format!("Offline: {why}; trying again")
         }
         (SharingPhase::Failed, Reason::Free) => {
             let why = sharing.fault.as_ref().map(|fault| fault.message.clone()).unwrap_or_default();

@@ -146,11 +146,7 @@ fn read(path: &Path) -> std::io::Result<Option<Thread>> {
 }
 
 fn io(what: &str, error: &std::io::Error) -> Fault {
-    let hint = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full: make room, then try again",
-        _ => "look at the rights of the data folder, then try again",
-    };
-    Fault::new(FaultCode::Io, format!("{what}: {error}")).hint(hint)
+    Fault::new(FaultCode::Io, format!("{what}: {error}")).hint(crate::paths::write_hint(error))
 }
 
 /// Where a text occurs in a title or in any text of a conversation.

@@ -32,6 +32,21 @@ pub enum Duty {
     Release,
 }
 
+/// Whether a node is linked to its orchestrator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// It has not been yet, and nothing was wrong so far; or it rests, and needs no link.
+    #[default]
+    Unneeded,
+    /// It is.
+    Up,
+    /// It was, or should be, and is tried again and again.
+    Lost {
+        /// Why, for people.
+        why: String,
+    },
+}
+
 /// The wait before the orchestrator is tried again; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -74,6 +89,7 @@ pub(super) struct Keeper {
     pub(super) announcer: Arc<Announcer>,
     pub(super) operator: Option<Arc<Operator>>,
     pub(super) duty: watch::Receiver<Duty>,
+    pub(super) link: watch::Sender<Link>,
     pub(super) leaving: CancellationToken,
 }
 
@@ -82,6 +98,7 @@ impl Keeper {
         let mut pause = FIRST_PAUSE;
         loop {
             if self.duty() != Duty::Serve {
+                self.link.send_replace(Link::Unneeded);
                 if self.rest().await.is_none() {
                     return ExitReason::Shutdown;
                 }
@@ -102,11 +119,13 @@ impl Keeper {
                 Some(Ok((sender, messages))) => {
                     let linked = Instant::now();
                     tracing::info!(orchestrator = %self.issuer, "linked to the orchestrator");
+                    self.link.send_replace(Link::Up);
                     match self.serve(sender.clone(), messages).await {
                         // An orchestrator that goes away in order comes back like one that crashed.
                         Ok(reason @ (ExitReason::ControlLost | ExitReason::ControlStalled | ExitReason::Left)) => {
                             let why = sender.ended().map(|fault| fault.to_string()).unwrap_or_default();
                             tracing::warn!(%reason, why, "no longer linked to the orchestrator; trying again");
+                            self.link.send_replace(Link::Lost { why: reason.to_string() });
                         }
                         Ok(ExitReason::Shutdown) if !self.leaving.is_cancelled() => continue,
                         Ok(reason) => return reason,
@@ -116,7 +135,10 @@ impl Keeper {
                         pause = FIRST_PAUSE;
                     }
                 }
-                Some(Err(fault)) => tracing::warn!(%fault, "the orchestrator cannot be reached; trying again"),
+                Some(Err(fault)) => {
+                    tracing::warn!(%fault, "the orchestrator cannot be reached; trying again");
+                    self.link.send_replace(Link::Lost { why: fault.message });
+                }
             }
             let slept = async {
                 tokio::select! {

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up may fail it")]
 
 mod answers;
+mod desk;
+mod desk_killed;
 mod engine_loss;
 mod family;
 mod hostile;

@@ -82,6 +82,15 @@ export type AskedBack = {
 places: Array<number>, };
 
 /**
+ * Starting with the login.
+ */
+export type Autostart = { 
+/**
+ * Yes, or no longer.
+ */
+on: boolean, };
+
+/**
  * What is in a wallet.
  */
 export type BalancesView = { 
@@ -346,6 +355,23 @@ piece: AnswerPiece, } | { "kind": "notice",
  * What.
  */
 notice: Notice, };
+
+/**
+ * What carries the application.
+ */
+export type HostView = { 
+/**
+ * `desktop` or `headless`.
+ */
+kind: string, 
+/**
+ * Whether there is a tray; nothing where there could be none.
+ */
+tray: boolean | null, 
+/**
+ * Whether it starts when its owner logs in; nothing where it cannot.
+ */
+autostart: boolean | null, };
 
 /**
  * What an owner wants.
@@ -1399,7 +1425,7 @@ disk_gb: number | null, };
 /**
  * How far a node is.
  */
-export type SharingPhase = "off" | "starting" | "waiting" | "loading" | "serving" | "handing_over" | "resting" | "failed";
+export type SharingPhase = "off" | "starting" | "waiting" | "loading" | "serving" | "handing_over" | "resting" | "failed" | "unreachable";
 
 /**
  * A time of some days of the week.
@@ -1463,6 +1489,14 @@ health: Array<Check>,
  * An invite link that was opened, and that the owner has not answered yet.
  */
 invited: string | null, 
+/**
+ * The address of this machine's own endpoint for programs, where it has one.
+ */
+api: string | null, 
+/**
+ * What was earned since midnight; nothing where that is not known, or not to be shown.
+ */
+earned_today: Money | null, 
 /**
  * Bytes carried for others this month.
  */
@@ -1617,6 +1651,12 @@ path: string, };
 export interface Commands {
   /** The status that tray, window and page show. */
   status: { args: Nothing; result: Status };
+  /** What carries the application, and what that can do. */
+  host: { args: Nothing; result: HostView };
+  /** Has it start when its owner logs in, or not any more. */
+  autostart_set: { args: Autostart; result: HostView };
+  /** Hands everything over, and ends. */
+  quit: { args: Nothing; result: Nothing };
   /** Flips Earn. */
   earn_set: { args: Earn; result: Status };
   /** Pauses sharing, for a while or until it is resumed. */
