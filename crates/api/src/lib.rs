@@ -20,6 +20,7 @@ mod chat;
 mod completions;
 mod error;
 mod gate;
+mod gateway;
 mod keys;
 mod logprobs;
 mod loopback;
@@ -44,6 +45,7 @@ mod toll;
 mod tools;
 mod wire;
 
+pub use gateway::{Gateway, Onward, Returned, gateway};
 pub use keys::{ApiKey, KeyDigest, KeyLimits};
 pub use loopback::{Commands, LoopbackOptions, POLICY, loopback};
 pub use openapi::openapi_json;

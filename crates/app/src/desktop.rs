@@ -15,6 +15,7 @@ pub mod commands;
 mod consents;
 mod launch;
 mod owner;
+mod programs;
 mod purses;
 mod settings;
 mod sharing;
@@ -48,6 +49,9 @@ use chat::Chat;
 use consents::Ledger;
 pub use launch::{Launch, Launched};
 use owner::Owner;
+use programs::Programs;
+use programs::keys::Keys;
+use programs::log::Requests;
 use purses::Purses;
 pub use settings::{Electricity, Found, Intent, Look, Settings, SettingsFile, Setup, Sharing, Theme, Using};
 use sharing::{Keeper, Plan};
@@ -137,6 +141,9 @@ struct Inner {
     plan: watch::Sender<Plan>,
     traffic: Arc<Mutex<Traffic>>,
     today: watch::Sender<Option<today::Earned>>,
+    keys: Keys,
+    requests: Requests,
+    programs: watch::Sender<Programs>,
     events: broadcast::Sender<HostEvent>,
     invited: Mutex<Option<String>>,
     stop: CancellationToken,
@@ -183,7 +190,7 @@ impl Desktop {
         };
         let wallets = options.wallets.clone().unwrap_or_else(|| folder.join("wallets"));
         let purses = Purses::within(wallets, options.chain.clone());
-        let threads = Threads::within(&folder);
+        let (threads, keys) = (Threads::within(&folder), Keys::within(&folder));
         let (events, _) = broadcast::channel(EVENTS);
         let inner = Inner {
             folder,
@@ -200,7 +207,10 @@ impl Desktop {
             sharing,
             plan,
             traffic,
-            today: watch::channel(None).0,
+            today: watch::Sender::new(None),
+            keys,
+            requests: Requests::default(),
+            programs: watch::Sender::default(),
             events,
             invited: Mutex::default(),
             stop,
@@ -213,6 +223,7 @@ impl Desktop {
             tokio::spawn(keeper.run()),
             tokio::spawn(status::tell(desktop.clone())),
             tokio::spawn(today::watch(desktop.clone())),
+            tokio::spawn(programs::keep(desktop.clone())),
         ];
         desktop.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(desktop)

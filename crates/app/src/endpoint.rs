@@ -97,6 +97,18 @@ impl Endpoint {
         json_of(accepted(self.send(self.request(method, path)).await?).await?).await
     }
 
+    /// Something to look at, as it is.
+    pub(crate) async fn look(&self, path: &str) -> Result<reqwest::Response, Fault> {
+        self.send(self.request(reqwest::Method::GET, path)).await
+    }
+
+    /// A question in JSON, and its answer as it comes.
+    pub(crate) async fn pass_on(&self, path: &str, body: Vec<u8>) -> Result<reqwest::Response, Fault> {
+        let request =
+            self.request(reqwest::Method::POST, path).header(reqwest::header::CONTENT_TYPE, "application/json");
+        self.send(request.body(body)).await
+    }
+
     /// Streams a chat completion, piece by piece. Dropping the future stops the generation.
     pub async fn chat(&self, body: &Value, mut each: impl FnMut(Piece)) -> Result<(), Fault> {
         let mut body = body.clone();

@@ -95,7 +95,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The address that is asked.
-pub(super) fn base(desktop: &Desktop) -> Result<String, Fault> {
+fn base(desktop: &Desktop) -> Result<String, Fault> {
     let options = &desktop.0.options;
     let set = desktop.settings().using.endpoint.or_else(|| options.endpoint.clone());
     set.ok_or_else(|| {

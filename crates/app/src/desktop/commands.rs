@@ -10,6 +10,7 @@ mod earning;
 mod money;
 mod network;
 mod owner;
+mod programs;
 mod typescript;
 mod wallet;
 
@@ -140,6 +141,14 @@ table! {
     chat_session(Nothing) -> Option<chatting::SessionMeter> = chatting::session;
     /// Ends that session: what was not used comes back.
     chat_session_close(Nothing) -> Nothing = chatting::session_close;
+    /// This machine's own endpoint for programs, and their keys.
+    programs(Nothing) -> programs::ProgramsView = programs::programs;
+    /// Makes a key for a program. It is told this once.
+    key_make(programs::NewKey) -> programs::MadeKey = programs::key_make;
+    /// Takes a key back.
+    key_revoke(programs::KeyName) -> programs::ProgramsView = programs::key_revoke;
+    /// What programs asked, without a word of it; newest first.
+    requests(Nothing) -> Vec<super::programs::log::Entry> = programs::requests;
     /// Conversations that are kept here, newest first, or those in which a text occurs.
     threads(chatting::Query) -> Vec<ThreadHead> = chatting::threads;
     /// A conversation.

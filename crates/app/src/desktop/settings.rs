@@ -64,6 +64,8 @@ pub struct Using {
     pub most_per_session: Option<String>,
     /// The most that a session may cost an hour, in USDC.
     pub most_per_hour: Option<String>,
+    /// The port of this machine's own endpoint for programs; the usual one where none is named.
+    pub port: Option<u16>,
 }
 
 /// What the application looks like.
@@ -153,6 +155,9 @@ impl Settings {
             if !web || endpoint.len() > MAX_TEXT || reqwest::Url::parse(endpoint).is_err() {
                 return bad("an endpoint's address begins with http:// or https:// and ends in /v1".to_owned());
             }
+        }
+        if self.using.port.is_some_and(|port| port < 1024) {
+            return bad("ports below 1024 are the system's: name one between 1024 and 65535".to_owned());
         }
         for most in [&self.using.most_per_session, &self.using.most_per_hour].into_iter().flatten() {
             dollars("the most for a session", most)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use computepool_engine::client::EnginePhase;
 use tokio::time::MissedTickBehavior;
 
+use super::programs::Programs;
 use super::sharing::{SharingPhase, SharingState};
 use super::wire::{Check, Face, HostEvent, Machine, Money, NodeView, Problem, Status};
 use super::{Desktop, Settings};
@@ -41,7 +42,10 @@ impl Desktop {
             machine: Machine::from(&seen),
             health: health(self, &sharing),
             invited: inner.invited.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            api: super::chat::base(self).ok(),
+            api: match &*inner.programs.borrow() {
+                Programs::Open(address) => Some(address.clone()),
+                _ => None,
+            },
             earned_today: inner
                 .today
                 .borrow()
@@ -108,6 +112,9 @@ fn health(desktop: &Desktop, sharing: &SharingState) -> Vec<Check> {
         let text =
             format!("the engine was lost {} times since the start, and was started again", sharing.engine.losses);
         health.push(check("engine", sharing.engine.phase != EnginePhase::GivenUp, text));
+    }
+    if let Programs::Failed(fault) = &*desktop.0.programs.borrow() {
+        health.push(check("programs", false, fault.message.clone()));
     }
     for blind in &desktop.0.options.seen.borrow().cannot_tell {
         health.push(check("sense", true, blind.why.clone()));

@@ -28,6 +28,8 @@ pub enum HostEvent {
     Wallets,
     /// Money has moved, or may have.
     Money,
+    /// A program has asked something, or a key was made.
+    Requests,
     /// More of an answer.
     Answer {
         /// The name that the page gave it.

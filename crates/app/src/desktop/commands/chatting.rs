@@ -197,14 +197,7 @@ fn offered(model: &Value) -> Option<OfferedModel> {
 }
 
 pub(super) async fn start(desktop: &Desktop, question: Question) -> Result<Nothing, Fault> {
-    if !desktop.0.consents.agreed(Scope::Ask)? {
-        return Err(Fault::new(FaultCode::Unauthorized, "you have not agreed that questions leave this computer")
-            .hint("read and accept “Ask the pool” under Privacy"));
-    }
-    if desktop.settings().using.wallet.is_some() && !desktop.0.consents.agreed(Scope::Pay)? {
-        return Err(Fault::new(FaultCode::Unauthorized, "you have not agreed that the wallet pays for answers")
-            .hint("read and accept “Pay for answers” under Privacy"));
-    }
+    desktop.may_ask()?;
     let fits = !question.answer.is_empty() && question.answer.len() <= MAX_NAME;
     if !fits || question.messages.is_empty() || question.messages.len() > MAX_MESSAGES {
         return Err(unknown(format!("a question has a name, and between 1 and {MAX_MESSAGES} messages")));
@@ -214,6 +207,21 @@ pub(super) async fn start(desktop: &Desktop, question: Question) -> Result<Nothi
     body["messages"] = json!(question.messages);
     desktop.0.chat.begin(desktop, question.answer, body)?;
     Ok(Nothing {})
+}
+
+impl Desktop {
+    /// Whether the owner has agreed to what asking takes.
+    pub(in crate::desktop) fn may_ask(&self) -> Result<(), Fault> {
+        if !self.0.consents.agreed(Scope::Ask)? {
+            return Err(Fault::new(FaultCode::Unauthorized, "you have not agreed that questions leave this computer")
+                .hint("read and accept “Ask the pool” under Privacy"));
+        }
+        if self.settings().using.wallet.is_some() && !self.0.consents.agreed(Scope::Pay)? {
+            return Err(Fault::new(FaultCode::Unauthorized, "you have not agreed that the wallet pays for answers")
+                .hint("read and accept “Pay for answers” under Privacy"));
+        }
+        Ok(())
+    }
 }
 
 pub(super) async fn stop(desktop: &Desktop, answer: Answer) -> Result<bool, Fault> {
