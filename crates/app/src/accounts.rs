@@ -1,6 +1,7 @@
 //! What people do with the money of a wallet: look at it, send it, withdraw it, and let a faucet give some.
 
 mod allowance;
+mod exits;
 mod refunds;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use computepool_core::money::{ChainId, TxHash};
 use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
 
 pub use self::allowance::{Allowance, Preset};
+pub use self::exits::Way;
 pub use self::refunds::{PaidSession, Standing};
 pub use computepool_chain::tokens::{Balances, Forecast};
 pub use computepool_wallet::{

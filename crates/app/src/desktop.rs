@@ -13,6 +13,9 @@
 mod chat;
 pub mod commands;
 mod consents;
+mod departure;
+mod downloads;
+mod forecast;
 mod launch;
 mod owner;
 mod programs;
@@ -47,6 +50,7 @@ use crate::paths;
 use crate::policy::{Reason, Verdict};
 use chat::Chat;
 use consents::Ledger;
+use downloads::Downloads;
 pub use launch::{Launch, Launched};
 use owner::Owner;
 use programs::Programs;
@@ -143,6 +147,7 @@ struct Inner {
     today: watch::Sender<Option<today::Earned>>,
     keys: Keys,
     requests: Requests,
+    downloads: Downloads,
     programs: watch::Sender<Programs>,
     events: broadcast::Sender<HostEvent>,
     invited: Mutex<Option<String>>,
@@ -210,6 +215,7 @@ impl Desktop {
             today: watch::Sender::new(None),
             keys,
             requests: Requests::default(),
+            downloads: Downloads::default(),
             programs: watch::Sender::default(),
             events,
             invited: Mutex::default(),
@@ -337,7 +343,6 @@ impl Desktop {
                 Err(_) => return Ok(None),
             },
         };
-        let spare = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1)) as u32;
         let everywhere = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
         let loopback = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
         let listen = if options.loopback { loopback } else { everywhere };
@@ -348,7 +353,7 @@ impl Desktop {
             external: Vec::new(),
             join: invite.parse()?,
             outward: !options.loopback,
-            models: options.models.clone(),
+            models: self.model_sources(),
             shelf: sharing.disk_gb.map(|gb| crate::ShelfSettings {
                 folder: self.0.folder.join("weights"),
                 max_bytes: Some(u64::from(gb) * 1_000_000_000),
@@ -357,7 +362,7 @@ impl Desktop {
             }),
             layers: None,
             memory_bytes: sharing.memory_mb.map(|mb| u64::from(mb) << 20),
-            threads: sharing.threads.unwrap_or(spare),
+            threads: sharing.threads.unwrap_or_else(spare_threads),
             earn,
             engines: options.engines.clone(),
         }))
@@ -389,6 +394,12 @@ impl computepool_api::Commands for Desktop {
         });
         Box::pin(lines)
     }
+}
+
+/// All but one: whoever sits at the machine has that.
+fn spare_threads() -> u32 {
+    let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(all.saturating_sub(1).max(1)).unwrap_or(1)
 }
 
 /// How long a part of the application may take to end.

@@ -1,6 +1,7 @@
 //! A node: its engine, its lanes, and its link to the orchestrator, kept up for as long as it runs.
 
 mod advert;
+mod benchmark;
 mod keeper;
 mod operator;
 mod speed;
@@ -26,6 +27,7 @@ use crate::models;
 use crate::paths::cache_folder;
 use crate::stock::{ShelfSettings, Stock, Supplied};
 use advert::{Announcer, Offer};
+pub use benchmark::{Measured, benchmark};
 pub use keeper::{Duty, Link};
 use keeper::{Keeper, USAGE_EVERY};
 use operator::Operator;

@@ -184,7 +184,7 @@ fn manifest(
 }
 
 /// Free bytes on the disk that a folder lies on.
-fn free_bytes(folder: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let folder = std::fs::canonicalize(folder).ok()?;
     let disks = sysinfo::Disks::new_with_refreshed_list().ok()?;
     let around = disks.iter().filter(|disk| folder.starts_with(disk.mount_point()));

@@ -27,7 +27,9 @@ const WINDOW: u64 = 5_000;
 const WINDOWS: u64 = 400;
 /// `Coalition.Stage`.
 const STAGE_NONE: u8 = 0;
-const STAGE_PROPOSED: u8 = 1;
+pub(crate) const STAGE_PROPOSED: u8 = 1;
+/// One that takes sessions, or could.
+pub(crate) const STAGE_ACTIVE: u8 = 2;
 
 /// The id that a coalition with these terms has in `contract` on `chain`; `None` where a figure is larger than the contract
 /// can hold.

@@ -178,6 +178,9 @@ sol! {
         function memberOf(bytes32 id, address operator) external view returns (Member memory);
         function mayHold(bytes32 id, uint256 place, address operator) external view returns (bool);
         function payee(bytes32 id, address operator) external view returns (address);
+        function exitAt(bytes32 id, address operator) external view returns (uint256);
+        function resign(bytes32 id) external;
+        function withdraw(bytes32 id) external;
     }
 
     contract SessionEscrow {

@@ -14,6 +14,7 @@ pub mod deployment;
 pub mod devnet;
 pub mod earnings;
 mod error;
+pub mod exits;
 pub mod finality;
 pub mod gas;
 mod network;

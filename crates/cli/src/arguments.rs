@@ -166,8 +166,8 @@ pub(crate) struct ServingArguments {
     /// Where to listen, as multiaddresses; all interfaces when absent.
     #[arg(long)]
     pub(crate) listen: Vec<String>,
-    /// Listen on this machine only.
-    #[arg(long, conflicts_with = "listen")]
+    /// Stay on this machine: listen there unless told where to, and look for nobody outside.
+    #[arg(long)]
     pub(crate) loopback: bool,
     /// A public address of this machine, as a multiaddress, where it does not find out by itself; may be given several
     /// times.

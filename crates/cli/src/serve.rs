@@ -22,9 +22,9 @@ const LOOPBACK: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-
 impl ServingArguments {
     fn addresses(&self, usual: [&str; 2]) -> Vec<String> {
         match (self.loopback, self.listen.is_empty()) {
-            (true, _) => LOOPBACK.map(str::to_owned).to_vec(),
+            (true, true) => LOOPBACK.map(str::to_owned).to_vec(),
             (false, true) => usual.map(str::to_owned).to_vec(),
-            (false, false) => self.listen.clone(),
+            (_, false) => self.listen.clone(),
         }
     }
 

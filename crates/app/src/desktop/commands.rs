@@ -6,6 +6,7 @@
 
 mod chatting;
 mod consent;
+mod downloads;
 mod earning;
 mod money;
 mod network;
@@ -20,7 +21,9 @@ use serde_json::Value;
 use ts_rs::TS;
 
 pub(in crate::desktop) use earning::earner;
+pub(in crate::desktop) use money::take;
 pub use typescript::typescript;
+pub(in crate::desktop) use wallet::name_of;
 
 use super::threads::{Thread, ThreadHead};
 use super::wire::{ConsentCard, ConsentRecord, Status};
@@ -127,10 +130,24 @@ table! {
     earnings(Nothing) -> earning::EarningsView = earning::earnings;
     /// Writes all of it as a table into the folder for downloads.
     earnings_export(Nothing) -> earning::Written = earning::earnings_export;
+    /// Measures this machine, and says what sharing might bring; how far it is comes in events.
+    forecast(super::forecast::Measuring) -> super::forecast::Forecast = super::forecast::forecast;
+    /// Leaves: hands over, settles, withdraws, takes agreements back, and forgets what is to be forgotten.
+    leave(super::departure::Leaving) -> super::departure::Report = super::departure::leave;
+    /// Deletes what is kept here beside wallets, their books, and the record of consents.
+    data_delete(Nothing) -> Nothing = owner::data_delete;
     /// The network that is asked, as its orchestrator knows it.
     network(Nothing) -> network::NetworkView = network::network;
     /// The models on this machine, and how they fit it.
     models(network::Context) -> Vec<network::ModelView> = network::local_models;
+    /// The folder of models, and what is on its way into it.
+    downloads(Nothing) -> downloads::DownloadsView = downloads::downloads;
+    /// Fetches a model, or goes on where that broke off.
+    model_fetch(downloads::Fetching) -> downloads::DownloadsView = downloads::fetch;
+    /// Stops fetching one; what is here of it is kept.
+    model_stop(downloads::ModelFileName) -> bool = downloads::stop;
+    /// Deletes one from the folder of models.
+    model_delete(downloads::ModelFileName) -> downloads::DownloadsView = downloads::delete;
     /// What can be asked, and what it costs.
     offer(Nothing) -> chatting::Offer = chatting::offer;
     /// Asks. The answer comes in events.

@@ -17,7 +17,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Desktop;
-use keys::Admitted;
 use log::{Entry, Tally};
 
 /// Where it listens, where its owner has named no other port.

@@ -30,6 +30,13 @@ pub enum HostEvent {
     Money,
     /// A program has asked something, or a key was made.
     Requests,
+    /// A model has come, goes, or is on its way.
+    Models,
+    /// A measurement goes on.
+    Measuring {
+        /// How much of it is done, from 0 to 1.
+        part: f64,
+    },
     /// More of an answer.
     Answer {
         /// The name that the page gave it.

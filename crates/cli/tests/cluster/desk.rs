@@ -60,7 +60,7 @@ impl Orchestrator {
         ];
         let arguments = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
         let arguments: Vec<String> =
-            ["orchestrator", "--supervised"].map(str::to_owned).into_iter().chain(arguments).collect();
+            ["orchestrator", "--supervised", "--loopback"].map(str::to_owned).into_iter().chain(arguments).collect();
         let log = folder.join("orchestrator.log");
         let (process, address) = Supervised::start("orchestrator", &program(), &arguments, &log).await.unwrap();
         Self { process, address, arguments, log }

@@ -217,6 +217,61 @@ transaction: string,
 link: string | null, };
 
 /**
+ * A model on its way.
+ */
+export type Download = { 
+/**
+ * The file that it becomes.
+ */
+file: string, 
+/**
+ * From where.
+ */
+url: string, 
+/**
+ * Bytes that are here.
+ */
+bytes: number, 
+/**
+ * Bytes in all, once that is known.
+ */
+total: number | null, 
+/**
+ * Bytes a second, lately.
+ */
+per_second: number, 
+/**
+ * How it is.
+ */
+state: DownloadState, 
+/**
+ * Why it stopped.
+ */
+problem: Problem | null, };
+
+/**
+ * How a download is.
+ */
+export type DownloadState = "running" | "checking" | "stopped" | "failed" | "done";
+
+/**
+ * The folder of models, and what is on its way into it.
+ */
+export type DownloadsView = { 
+/**
+ * The folder.
+ */
+folder: string, 
+/**
+ * Bytes free on its disk.
+ */
+free: number | null, 
+/**
+ * Models on their way.
+ */
+downloads: Array<Download>, };
+
+/**
  * Flips the switch.
  */
 export type Earn = { 
@@ -250,6 +305,10 @@ per_hour: Money,
  */
 per_second: Money, 
 /**
+ * How it stands in each coalition.
+ */
+seats: Array<SeatView>, 
+/**
  * What sessions paid, oldest first.
  */
 sessions: Array<SessionView>, 
@@ -268,14 +327,135 @@ export type Electricity = {
 usd_per_kwh: string | null, };
 
 /**
+ * A request.
+ */
+export type Entry = { 
+/**
+ * When it came.
+ */
+at_ms: number, 
+/**
+ * With which key.
+ */
+key: string, 
+/**
+ * Which path.
+ */
+path: string, 
+/**
+ * Which model.
+ */
+model: string | null, 
+/**
+ * The HTTP status of its answer.
+ */
+status: number, 
+/**
+ * Tokens of question and answer, where that was told; pieces of the answer otherwise.
+ */
+tokens: number, 
+/**
+ * Milliseconds to the end of the answer.
+ */
+took_ms: number, 
+/**
+ * Why it failed.
+ */
+problem: string | null, };
+
+/**
+ * US dollars an hour. A USDC counts as a dollar.
+ */
+export type Estimate = { 
+/**
+ * What a session pays an hour for the whole model, by the network's own quote.
+ */
+price: number, 
+/**
+ * How many machines share that, this one among them.
+ */
+machines: number, 
+/**
+ * The part of the time in which somebody was answered while this was measured, from 0 to 1; nothing where that could
+ * not be seen.
+ */
+busy: number | null, 
+/**
+ * What an hour of work costs in electricity; nothing where watts or their price are not known.
+ */
+electricity: number | null, 
+/**
+ * If nobody asks anything.
+ */
+least: number, 
+/**
+ * If it goes on as it was while this was measured.
+ */
+likely: number | null, 
+/**
+ * If there is work all the time.
+ */
+most: number, };
+
+/**
  * A state by its looks.
  */
 export type Face = "idle" | "earning" | "paused" | "attention" | "offline";
 
 /**
+ * A model to be fetched.
+ */
+export type Fetching = { 
+/**
+ * The address of its file.
+ */
+url: string, 
+/**
+ * Its SHA-256, where that is known; anything else is thrown away then.
+ */
+sha256: string | null, };
+
+/**
  * How a model fits into a machine's memory.
  */
 export type Fit = "comfortable" | "tight" | "shared" | "too_large";
+
+/**
+ * What was measured, and what follows from it.
+ */
+export type Forecast = { 
+/**
+ * The model that was measured.
+ */
+model: string, 
+/**
+ * What computed.
+ */
+device: string, 
+/**
+ * Measurements.
+ */
+rounds: number, 
+/**
+ * Tokens a second of the whole model here: the middle of all measurements.
+ */
+tokens_per_second: number, 
+/**
+ * The slowest of them.
+ */
+slowest: number, 
+/**
+ * The fastest of them.
+ */
+fastest: number, 
+/**
+ * Watts that the GPUs drew meanwhile beyond what they drew before; nothing where the machine does not tell.
+ */
+watts: number | null, 
+/**
+ * What it might bring; nothing where no network sells answers.
+ */
+money: Estimate | null, };
 
 /**
  * An agreement.
@@ -342,7 +522,11 @@ export type HostEvent = { "kind": "status",
 /**
  * To this.
  */
-status: Status, } | { "kind": "settings" } | { "kind": "consents" } | { "kind": "wallets" } | { "kind": "money" } | { "kind": "answer", 
+status: Status, } | { "kind": "settings" } | { "kind": "consents" } | { "kind": "wallets" } | { "kind": "money" } | { "kind": "requests" } | { "kind": "models" } | { "kind": "measuring", 
+/**
+ * How much of it is done, from 0 to 1.
+ */
+part: number, } | { "kind": "answer", 
 /**
  * The name that the page gave it.
  */
@@ -397,6 +581,54 @@ export type Keep = {
 thread: Thread, };
 
 /**
+ * A key by its name.
+ */
+export type KeyName = { 
+/**
+ * Its name.
+ */
+name: string, };
+
+/**
+ * A key. What it is was told once, when it was made.
+ */
+export type KeyView = { 
+/**
+ * What its owner calls it.
+ */
+name: string, 
+/**
+ * When it was made.
+ */
+created_ms: number, 
+/**
+ * Requests a minute, at most.
+ */
+per_minute: number | null, 
+/**
+ * Tokens in any 24 hours, at most.
+ */
+tokens_a_day: number | null, 
+/**
+ * Tokens in the last 24 hours, since the application was started.
+ */
+used: number, };
+
+/**
+ * How somebody leaves.
+ */
+export type Leaving = { 
+/**
+ * Throws the key of the wallet away that was paid: only where a backup of it was shown to exist, and nothing of it is
+ * left on the chain.
+ */
+forget_wallet: boolean, 
+/**
+ * Deletes what is kept on this machine beside wallets.
+ */
+delete_data: boolean, };
+
+/**
  * A spend limit.
  */
 export type LimitView = { 
@@ -412,6 +644,24 @@ each: Money,
  * The most in a day.
  */
 day: Money, };
+
+/**
+ * Something that was done, or was not.
+ */
+export type Line = { 
+/**
+ * `handed_over`, `session_closed`, `claimed`, `left_coalition`, `unwrapped`, `consents_revoked`, `wallet_forgotten` or
+ * `data_deleted`.
+ */
+step: string, 
+/**
+ * In words.
+ */
+text: string, 
+/**
+ * Why it was not done.
+ */
+problem: Problem | null, };
 
 /**
  * A path between two machines.
@@ -489,6 +739,24 @@ gpus: Array<Gpu>,
 cannot_tell: Array<Unknown>, };
 
 /**
+ * A key that was made.
+ */
+export type MadeKey = { 
+/**
+ * It; it is told this once.
+ */
+key: string, };
+
+/**
+ * How long to measure.
+ */
+export type Measuring = { 
+/**
+ * Seconds, up to a minute.
+ */
+seconds: number, };
+
+/**
  * A message.
  */
 export type Message = { 
@@ -500,6 +768,15 @@ role: Role,
  * Its text.
  */
 content: string, };
+
+/**
+ * A model by its file's name.
+ */
+export type ModelFileName = { 
+/**
+ * Its name.
+ */
+file: string, };
 
 /**
  * A model on the disk.
@@ -600,6 +877,23 @@ failovers: number,
  * Answers that were handed over because a machine left.
  */
 handovers: number, };
+
+/**
+ * A key to be made.
+ */
+export type NewKey = { 
+/**
+ * What to call it.
+ */
+name: string, 
+/**
+ * Requests a minute, at most.
+ */
+per_minute: number | null, 
+/**
+ * Tokens in any 24 hours, at most.
+ */
+tokens_a_day: number | null, };
 
 /**
  * All settings.
@@ -991,6 +1285,23 @@ message: string,
 hint: string | null, };
 
 /**
+ * The owner's own endpoint.
+ */
+export type ProgramsView = { 
+/**
+ * Where programs ask, once there is a key.
+ */
+address: string | null, 
+/**
+ * Why it is not there.
+ */
+problem: Problem | null, 
+/**
+ * The keys.
+ */
+keys: Array<KeyView>, };
+
+/**
  * A text to be looked for.
  */
 export type Query = { 
@@ -1114,6 +1425,40 @@ carried_bytes: number,
 cap_bytes: number, } | { "code": "outside_schedule" };
 
 /**
+ * Something that remains.
+ */
+export type Remainder = { 
+/**
+ * `stake`, `pending` or `balance`.
+ */
+kind: string, 
+/**
+ * How much.
+ */
+amount: Money, 
+/**
+ * Of which coalition.
+ */
+coalition: string | null, 
+/**
+ * From when on it can be fetched.
+ */
+until_ms: number | null, };
+
+/**
+ * What came of it.
+ */
+export type Report = { 
+/**
+ * What was done, in its order.
+ */
+lines: Array<Line>, 
+/**
+ * What remains; nothing, where all is well.
+ */
+remains: Array<Remainder>, };
+
+/**
  * An agreement that is taken back.
  */
 export type Revoked = { 
@@ -1221,6 +1566,35 @@ seed: number | null, };
  * Something that is done only with the owner's consent.
  */
 export type Scope = "share" | "reach" | "ask" | "pay";
+
+/**
+ * A place in a coalition.
+ */
+export type SeatView = { 
+/**
+ * Which coalition.
+ */
+coalition: string, 
+/**
+ * Its part of what is paid, in percent.
+ */
+percent: number, 
+/**
+ * What is at stake.
+ */
+staked: Money, 
+/**
+ * The stake is still being built from what is earned.
+ */
+bonding: boolean, 
+/**
+ * What waits to be claimed.
+ */
+pending: Money, 
+/**
+ * What flows now, a second.
+ */
+per_second: Money, };
 
 /**
  * Money to be sent.
@@ -1598,7 +1972,11 @@ most_per_session: string | null,
 /**
  * The most that a session may cost an hour, in USDC.
  */
-most_per_hour: string | null, };
+most_per_hour: string | null, 
+/**
+ * The port of this machine's own endpoint for programs; the usual one where none is named.
+ */
+port: number | null, };
 
 /**
  * A wallet.
@@ -1715,10 +2093,24 @@ export interface Commands {
   earnings: { args: Nothing; result: EarningsView };
   /** Writes all of it as a table into the folder for downloads. */
   earnings_export: { args: Nothing; result: Written };
+  /** Measures this machine, and says what sharing might bring; how far it is comes in events. */
+  forecast: { args: Measuring; result: Forecast };
+  /** Leaves: hands over, settles, withdraws, takes agreements back, and forgets what is to be forgotten. */
+  leave: { args: Leaving; result: Report };
+  /** Deletes what is kept here beside wallets, their books, and the record of consents. */
+  data_delete: { args: Nothing; result: Nothing };
   /** The network that is asked, as its orchestrator knows it. */
   network: { args: Nothing; result: NetworkView };
   /** The models on this machine, and how they fit it. */
   models: { args: Context; result: Array<ModelView> };
+  /** The folder of models, and what is on its way into it. */
+  downloads: { args: Nothing; result: DownloadsView };
+  /** Fetches a model, or goes on where that broke off. */
+  model_fetch: { args: Fetching; result: DownloadsView };
+  /** Stops fetching one; what is here of it is kept. */
+  model_stop: { args: ModelFileName; result: boolean };
+  /** Deletes one from the folder of models. */
+  model_delete: { args: ModelFileName; result: DownloadsView };
   /** What can be asked, and what it costs. */
   offer: { args: Nothing; result: Offer };
   /** Asks. The answer comes in events. */
@@ -1729,6 +2121,14 @@ export interface Commands {
   chat_session: { args: Nothing; result: SessionMeter | null };
   /** Ends that session: what was not used comes back. */
   chat_session_close: { args: Nothing; result: Nothing };
+  /** This machine's own endpoint for programs, and their keys. */
+  programs: { args: Nothing; result: ProgramsView };
+  /** Makes a key for a program. It is told this once. */
+  key_make: { args: NewKey; result: MadeKey };
+  /** Takes a key back. */
+  key_revoke: { args: KeyName; result: ProgramsView };
+  /** What programs asked, without a word of it; newest first. */
+  requests: { args: Nothing; result: Array<Entry> };
   /** Conversations that are kept here, newest first, or those in which a text occurs. */
   threads: { args: Query; result: Array<ThreadHead> };
   /** A conversation. */

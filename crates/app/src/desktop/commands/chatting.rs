@@ -210,6 +210,16 @@ pub(super) async fn start(desktop: &Desktop, question: Question) -> Result<Nothi
 }
 
 impl Desktop {
+    /// What a session pays an hour where strangers pay, in USDC, and how many machines share it.
+    pub(in crate::desktop) async fn hourly_price(&self) -> Result<Option<(f64, u32)>, Fault> {
+        let offer = offer(self, Nothing {}).await?;
+        let price = offer.per_hour.and_then(|price| price.amount.parse().ok());
+        let Some(price) = price else { return Ok(None) };
+        let network = super::network::network(self, Nothing {}).await?;
+        // A network of one machine shares with the next that comes.
+        Ok(Some((price, network.most_places().max(2))))
+    }
+
     /// Whether the owner has agreed to what asking takes.
     pub(in crate::desktop) fn may_ask(&self) -> Result<(), Fault> {
         if !self.0.consents.agreed(Scope::Ask)? {

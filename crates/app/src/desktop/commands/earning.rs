@@ -26,10 +26,29 @@ pub(in crate::desktop) struct EarningsView {
     per_hour: Money,
     /// What flows now, a second.
     per_second: Money,
+    /// How it stands in each coalition.
+    seats: Vec<SeatView>,
     /// What sessions paid, oldest first.
     sessions: Vec<SessionView>,
     /// What reached the account, oldest first.
     payouts: Vec<PayoutView>,
+}
+
+/// A place in a coalition.
+#[derive(Serialize, TS)]
+pub(in crate::desktop) struct SeatView {
+    /// Which coalition.
+    coalition: String,
+    /// Its part of what is paid, in percent.
+    percent: f64,
+    /// What is at stake.
+    staked: Money,
+    /// The stake is still being built from what is earned.
+    bonding: bool,
+    /// What waits to be claimed.
+    pending: Money,
+    /// What flows now, a second.
+    per_second: Money,
 }
 
 /// A session that paid.
@@ -107,7 +126,18 @@ pub(super) async fn earnings(desktop: &Desktop, _: Nothing) -> Result<EarningsVi
         transaction: payout.transaction.to_string(),
         link: accounts.link(payout.transaction),
     });
+    let seats = statement.seats.iter().map(|seat| {
+        Ok(SeatView {
+            coalition: name(seat.coalition),
+            percent: if seat.units.1 == 0 { 0.0 } else { seat.units.0 as f64 * 100.0 / seat.units.1 as f64 },
+            staked: seat.staked.into(),
+            bonding: seat.bonding,
+            pending: seat.claimable.plus(seat.bonded)?.into(),
+            per_second: seat.flowing.into(),
+        })
+    });
     Ok(EarningsView {
+        seats: seats.collect::<Result<_, Fault>>()?,
         account: owner.to_string(),
         settled: total.settled.into(),
         pending: total.pending.into(),

@@ -171,7 +171,7 @@ pub(super) async fn send(desktop: &Desktop, wanted: Sending) -> Result<DoneView,
 }
 
 /// Does steps with an open wallet, one after the other.
-async fn take(
+pub(in crate::desktop) async fn take(
     desktop: &Desktop,
     accounts: &Accounts,
     name: &str,

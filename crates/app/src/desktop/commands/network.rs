@@ -155,6 +155,20 @@ pub(in crate::desktop) enum Fit {
 const COMFORTABLE_PERCENT: u64 = 70;
 const MOST_MACHINES: u64 = 100;
 
+impl NetworkView {
+    /// The places of the longest route.
+    pub(super) fn most_places(&self) -> u32 {
+        u32::try_from(self.pools.iter().map(|pool| pool.places.len()).max().unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Desktop {
+    /// Answers that the network is giving now.
+    pub(in crate::desktop) async fn answers_under_way(&self) -> Result<u64, Fault> {
+        Ok(network(self, Nothing {}).await?.generations)
+    }
+}
+
 pub(super) async fn network(desktop: &Desktop, _: Nothing) -> Result<NetworkView, Fault> {
     let network: NetworkStatus = serde_json::from_value(desktop.0.chat.owner(desktop)?.get("/network").await?)
         .map_err(|error| Fault::new(FaultCode::BadFrame, format!("the endpoint says of its network: {error}")))?;
@@ -217,7 +231,7 @@ pub(super) async fn network(desktop: &Desktop, _: Nothing) -> Result<NetworkView
 }
 
 pub(super) async fn local_models(desktop: &Desktop, context: Context) -> Result<Vec<ModelView>, Fault> {
-    let catalogue = models::scan(desktop.0.options.models.clone()).await?;
+    let catalogue = models::scan(desktop.model_sources()).await?;
     let memory = desktop.memory();
     let mut views = Vec::new();
     for entry in catalogue.entries() {

@@ -102,6 +102,10 @@ pub(super) async fn quit(desktop: &Desktop, _: Nothing) -> Result<Nothing, Fault
     Ok(Nothing {})
 }
 
+pub(super) async fn data_delete(desktop: &Desktop, _: Nothing) -> Result<Nothing, Fault> {
+    desktop.delete_data().await.map(|_| Nothing {})
+}
+
 pub(super) async fn earn_set(desktop: &Desktop, earn: Earn) -> Result<Status, Fault> {
     desktop.set(|settings| settings.sharing.earn = earn.on)?;
     Ok(desktop.status())

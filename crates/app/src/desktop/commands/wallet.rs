@@ -90,7 +90,8 @@ pub(in crate::desktop) struct WalletView {
     open: bool,
 }
 
-pub(super) fn name_of(text: &str) -> Result<WalletName, Fault> {
+/// A wallet's name from its text.
+pub(in crate::desktop) fn name_of(text: &str) -> Result<WalletName, Fault> {
     text.parse().map_err(|error| unknown(format!("{error}")))
 }
 

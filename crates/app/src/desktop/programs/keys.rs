@@ -141,6 +141,14 @@ impl Keys {
         })
     }
 
+    /// Takes all of them back.
+    pub(in crate::desktop) fn revoke_all(&self) -> Result<(), Fault> {
+        self.change(|keys| {
+            keys.clear();
+            Ok(())
+        })
+    }
+
     /// Written down first, then true.
     fn change(&self, change: impl FnOnce(&mut Vec<Key>) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut kept = lock(&self.kept);

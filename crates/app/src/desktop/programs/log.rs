@@ -86,6 +86,11 @@ impl Requests {
         entries.push_back(entry);
     }
 
+    /// Forgets all of them.
+    pub(in crate::desktop) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Newest first.
     pub(in crate::desktop) fn list(&self) -> Vec<Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
