@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict'
 import AxeBuilder from '@axe-core/playwright'
 import { sections, startBrowser, startHost } from './host.mjs'
+import { createServer } from 'node:net'
 import { until } from './until.mjs'
 
 const PASSPHRASE = 'correct horse battery'
 const began = Date.now()
 const say = (text) => console.log(`[${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s] ${text}`)
+
+const freePort = () => new Promise((resolve) => { const server = createServer().listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => resolve(port)) }) })
 
 const host = await startHost('--trial', '--shards', '3', '--nodes', '2')
 const browser = await startBrowser()
@@ -133,6 +136,33 @@ try {
   assert.ok(off < 10n ** 12n, `the chain and the page differ by ${off} wei`)
   say(`withdrawn: the wallet has ${after.usdc.amount} USDC, and ${staked} wei went into its stake`)
 
+  // A program of this machine asks with a key of its own, and the same wallet pays.
+  await page.getByRole('link', { name: 'Home', exact: true }).first().click()
+  await press('Resume')
+  await until('serving again', async () => (await status()).node.phase === 'serving')
+  const settings = await host.call('settings_get')
+  await host.call('settings_set', { settings: { ...settings, using: { ...settings.using, port: await freePort() } } })
+  await go('Developer')
+  await page.getByLabel('Name of the program').fill('editor')
+  await press('Make a key')
+  const key = await page.getByText(/^cpk_/).innerText()
+  const { address } = await until('the endpoint for programs', async () => { const it = await host.call('programs'); return it.address ? it : null })
+  await page.getByText(address, { exact: true }).first().waitFor()
+  const { models } = await host.call('offer')
+  const asking = { model: models[0].id, messages: [{ role: 'user', content: 'Name a fruit.' }], max_tokens: 8 }
+  const program = (shown) => fetch(`${address}/chat/completions`, { method: 'POST', headers: { Authorization: `Bearer ${shown}`, 'Content-Type': 'application/json' }, body: JSON.stringify(asking) })
+  assert.equal((await program('cpk_unknown')).status, 401)
+  const told = await until('an answer to the program', async () => { const answer = await program(key); return answer.ok ? answer.json() : null })
+  assert.ok(told.usage.completion_tokens > 0)
+  await page.getByRole('cell', { name: '/chat/completions' }).first().waitFor()
+  await host.call('chat_session_close')
+  say(`a program has asked with a key: ${told.usage.total_tokens} tokens, and the log says so`)
+
+  const forecast = await host.call('forecast', { seconds: 3 })
+  assert.ok(forecast.tokens_per_second > 0 && forecast.slowest <= forecast.fastest)
+  assert.ok(forecast.money.least <= forecast.money.most && forecast.money.price > 0)
+  say(`measured: ${forecast.tokens_per_second.toFixed(1)} tokens a second; at most ${forecast.money.most.toFixed(4)} USD an hour`)
+
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme })
     for (const name of sections) {
@@ -146,6 +176,31 @@ try {
     }
   }
   assert.equal(seen.violations, 0, 'axe found something')
+  // The other way round, and on a narrow screen: nothing may stick out.
+  await page.setViewportSize({ width: 420, height: 860 })
+  await page.evaluate(() => { document.documentElement.dir = 'rtl' })
+  for (const name of sections) {
+    await go(name)
+    await page.waitForTimeout(200)
+    const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth])
+    assert.ok(wide <= room, `${name}: ${wide} px in ${room}`)
+  }
+  await page.evaluate(() => { document.documentElement.dir = 'ltr' })
+  await page.setViewportSize({ width: 1280, height: 860 })
+
+  await go('Privacy')
+  await press('Leave now')
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Leave now' }).click()
+  await page.getByRole('heading', { name: 'What remains' }).waitFor({ timeout: 90_000 })
+  const gone = await status()
+  assert.deepEqual([gone.earn, gone.node.phase, gone.node.engine_pid], [false, 'off', null])
+  assert.ok((await host.call('consents')).filter((card) => ['share', 'reach'].includes(card.scope)).every((card) => !card.agreed))
+  const parting = await host.call('earnings')
+  assert.equal(parting.pending.amount, '0')
+  const stake = parting.seats.reduce((all, seat) => all + Number(seat.staked.amount), 0)
+  const left = await page.getByRole('table', { name: 'What remains' }).innerText()
+  assert.equal(left.includes('at stake'), stake > 0, left)
+  say(`left: ${left.split('\n').slice(3).join(' ').replaceAll('\t', ' ')}`)
   assert.deepEqual(troubles, [])
 } catch (error) {
   failed = error
@@ -153,7 +208,7 @@ try {
 } finally {
   await browser.close()
 }
-const left = await host.leave()
-say(left === 0 ? 'every process has left' : `the host ended with ${left}`)
-console.log(`pages=${seen.pages} violations=${seen.violations} ring=3 left=${left === 0}`)
-process.exit(failed || left !== 0 ? 1 : 0)
+const ended = await host.leave()
+say(ended === 0 ? 'every process has left' : `the host ended with ${ended}`)
+console.log(`pages=${seen.pages} violations=${seen.violations} ring=3 left=${ended === 0}`)
+process.exit(failed || ended !== 0 ? 1 : 0)

@@ -5,6 +5,7 @@ import { useMemo, useState } from 'react'
 import { useWords } from '../i18n'
 import { Icon, type IconName } from '../parts/icons'
 import { useAsk, useDo } from '../state/host'
+import { NEW_CONVERSATION } from './Shortcuts'
 import { sections } from './sections'
 
 interface Entry {
@@ -20,17 +21,20 @@ export function Palette(props: { open: boolean; onOpenChange: (open: boolean) =>
   const earn = useDo('earn_set', ['status'])
   const pause = useDo('pause', ['status'])
   const resume = useDo('resume', ['status'])
+  const quit = useDo('quit')
   const [query, setQuery] = useState('')
   const [chosen, setChosen] = useState(0)
 
   const entries = useMemo(() => {
     const all: Entry[] = sections.map((section) => ({ icon: section.icon, name: t(section.name), run: () => void go({ to: section.path }) }))
     const on = status.data?.earn ?? false
+    all.push({ icon: 'plus', name: t('keys.new'), run: () => void go({ to: '/chat' }).then(() => window.dispatchEvent(new Event(NEW_CONVERSATION))) })
     all.push({ icon: 'earn', name: on ? t('earn.switch_off') : t('earn.switch_on'), run: () => earn.mutate({ on: !on }) })
     if (status.data?.pause) all.push({ icon: 'again', name: t('resume'), run: () => resume.mutate({}) })
     else all.push({ icon: 'stop', name: t('pause.hour'), run: () => pause.mutate({ length: { kind: 'minutes', minutes: 60 }, finish: false }) })
+    all.push({ icon: 'close', name: t('shell.quit'), run: () => quit.mutate({}) })
     return all.filter((entry) => entry.name.toLowerCase().includes(query.trim().toLowerCase()))
-  }, [query, status.data, t, go, earn, pause, resume])
+  }, [query, status.data, t, go, earn, pause, resume, quit])
 
   const close = () => {
     props.onOpenChange(false)

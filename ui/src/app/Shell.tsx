@@ -1,11 +1,12 @@
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { useEffect, useRef, useState } from 'react'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import { useWords } from '../i18n'
 import { Face, Icon, Mark } from '../parts/icons'
 import { IconButton } from '../parts/controls'
 import { useAsk, useHostEvents } from '../state/host'
 import { Palette } from './Palette'
 import { sentence } from './reasons'
+import { Shortcuts } from './Shortcuts'
 import { sections } from './sections'
 
 export function Shell() {
@@ -24,16 +25,7 @@ export function Shell() {
     first.current = false
   }, [path])
 
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
-      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
-        event.preventDefault()
-        setPalette(true)
-      }
-    }
-    window.addEventListener('keydown', pressed)
-    return () => window.removeEventListener('keydown', pressed)
-  }, [])
+  const find = useCallback(() => setPalette(true), [])
 
   return (
     <div className="flex min-h-screen flex-col md:flex-row">
@@ -64,6 +56,7 @@ export function Shell() {
       <main id="main" ref={main} className="min-w-0 grow">
         <Outlet />
       </main>
+      <Shortcuts onPalette={find} />
       <Palette open={palette} onOpenChange={setPalette} />
     </div>
   )

@@ -1,7 +1,10 @@
 // Worte für Menschen, auf Deutsch.
 import type { en } from './en'
 
+import { ownerDe } from './owner.de'
+
 export const de: Record<keyof typeof en, string> = {
+  ...ownerDe,
   'again': 'Noch einmal',
   'also': 'Außerdem: {reason}',
   'amount': 'Betrag',

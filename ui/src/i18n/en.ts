@@ -1,5 +1,8 @@
 // Words for people, in English: the source of every other language. ICU message format.
+import { ownerEn } from './owner.en'
+
 export const en = {
+  ...ownerEn,
   'again': 'Try again',
   'also': 'Also: {reason}',
   'amount': 'Amount',

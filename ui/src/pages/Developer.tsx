@@ -3,18 +3,22 @@ import { useWords } from '../i18n'
 import { Button, Card, Choice } from '../parts/controls'
 import { Answered, Badge, Empty, Money, Page, Table } from '../parts/display'
 import { useAsk } from '../state/host'
+import { Programs, Requests } from './Programs'
 import { snippet, type SnippetLanguage } from '../playground/snippets'
 
 export function DeveloperPage() {
   const { t } = useWords()
   const offer = useAsk('offer', {})
+  const own = useAsk('programs', {}).data?.address ?? null
   const [language, setLanguage] = useState<SnippetLanguage>('curl')
   const [copied, setCopied] = useState(false)
   return (
     <Page title={t('nav.developer')} lead={t('developer.lead')}>
+      <Programs />
+      <Requests />
       <Answered of={offer} rows={5}>
         {(offer) => {
-          const code = snippet(language, offer.endpoint, offer.models[0]?.id ?? 'MODEL', [{ role: 'user', content: 'Hello!' }], {})
+          const code = snippet(language, own ?? offer.endpoint, offer.models[0]?.id ?? 'MODEL', [{ role: 'user', content: 'Hello!' }], {})
           return (
             <>
               <Card title={t('developer.endpoint')} action={<Badge tone={offer.paid ? 'ember' : 'tide'}>{offer.paid ? t('developer.paid') : t('developer.free')}</Badge>}>

@@ -1,12 +1,13 @@
 import { useMemo, useState } from 'react'
 import { useWords } from '../i18n'
-import { money, moment } from '../i18n/numbers'
+import { money, moment, percent } from '../i18n/numbers'
 import { Button, Card, Choice } from '../parts/controls'
 import { Answered, Badge, Empty, Money, Page, Stat, Table, Trouble } from '../parts/display'
 import { Chart, type Point } from '../parts/Chart'
 import { Icon } from '../parts/icons'
 import { type EarningsView, usePlatform } from '../platform'
 import { useAsk, useDo } from '../state/host'
+import { Forecast } from './Forecast'
 import { Link } from '@tanstack/react-router'
 
 const spans = { day: 24, week: 24 * 7, month: 24 * 30, all: Number.POSITIVE_INFINITY } as const
@@ -56,6 +57,7 @@ export function EarnPage() {
         </Button>
       }
     >
+      <Forecast />
       {written.data ? <p role="status">{t('earn.exported', { path: written.data.path })}</p> : null}
       {written.error ? <Trouble error={written.error} /> : null}
       {settings.data && wallet === null ? (
@@ -124,6 +126,32 @@ function Statement(props: { earnings: EarningsView }) {
           <Empty title={t('earn.nothing')}>{t('earn.nothing_more')}</Empty>
         ) : (
           <Chart title={t('earn.sum')} description={t('earn.sum_more', { count: earnings.sessions.length })} unit="USDCx" points={points} />
+        )}
+      </Card>
+      <Card title={t('seats.title')}>
+        {earnings.seats.length === 0 ? (
+          <Empty title={t('seats.none')}>{t('seats.none_more')}</Empty>
+        ) : (
+          <Table
+            caption={t('seats.title')}
+            rows={earnings.seats}
+            id={(seat) => seat.coalition}
+            columns={[
+              { name: t('seats.coalition'), cell: (seat) => <code className="text-xs">{`${seat.coalition.slice(0, 12)}…`}</code> },
+              { name: t('seats.part'), cell: (seat) => percent(seat.percent, locale), end: true },
+              {
+                name: t('seats.staked'),
+                cell: (seat) => (
+                  <>
+                    <Money sum={seat.staked} /> {seat.bonding ? <Badge tone="sun">{t('seats.bonding')}</Badge> : null}
+                  </>
+                ),
+                end: true,
+              },
+              { name: t('earn.pending'), cell: (seat) => <Money sum={seat.pending} digits={9} />, end: true },
+              { name: t('seats.flows'), cell: (seat) => <Money sum={seat.per_second} digits={9} />, end: true },
+            ]}
+          />
         )}
       </Card>
       <Card title={t('earn.payouts')}>

@@ -18,6 +18,7 @@ export function HomePage() {
         {(status) => (
           <>
             {status.invited ? <Invite link={status.invited} /> : null}
+            <NoTray />
             <Hero status={status} />
             <div className="grid gap-5 lg:grid-cols-[3fr_2fr]">
               <RingCard />
@@ -31,6 +32,14 @@ export function HomePage() {
       </Answered>
     </Page>
   )
+}
+
+/** Closing the window hides it; where there is no tray, that is told before it happens. */
+function NoTray() {
+  const { t } = useWords()
+  const host = useAsk('host', {})
+  if (host.data?.tray !== false) return null
+  return <p className="rounded-md bg-sun-wash p-3 text-sm">{t('shell.no_tray')}</p>
 }
 
 /** A link was opened; nothing is joined by that alone. */

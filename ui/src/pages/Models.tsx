@@ -5,6 +5,7 @@ import { Card } from '../parts/controls'
 import { Answered, Badge, Empty, Meter, Page } from '../parts/display'
 import type { ModelView } from '../platform'
 import { useAsk } from '../state/host'
+import { Downloads } from './Downloads'
 
 const contexts = [2048, 4096, 8192, 16384, 32768, 65536, 131072]
 const tones = { comfortable: 'tide', tight: 'sun', shared: 'ember', too_large: 'rose' } as const
@@ -24,6 +25,7 @@ export function ModelsPage() {
         <input id="context" type="range" min={0} max={contexts.length - 1} value={step} aria-valuetext={String(tokens)} onChange={(event) => setStep(Number(event.target.value))} className="mt-2 w-full" />
         <p className="mt-1 text-sm text-soft">{t('models.context_more')}</p>
       </Card>
+      <Downloads />
       <Answered of={models} rows={5}>
         {(models) =>
           models.length === 0 ? <Empty title={t('models.none')}>{t('models.none_more')}</Empty> : models.map((model) => <Model key={model.hash} model={model} />)

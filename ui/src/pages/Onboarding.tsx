@@ -7,6 +7,8 @@ import { Answered, Badge, Trouble } from '../parts/display'
 import { Icon, Mark } from '../parts/icons'
 import type { Settings } from '../platform'
 import { useAsk, useDo, useHostEvents } from '../state/host'
+import { Downloads } from './Downloads'
+import { Forecast } from './Forecast'
 import { Consents } from './Privacy'
 import { Backup, NewWallet } from './WalletKeys'
 
@@ -166,6 +168,7 @@ function Consent(props: { intent: Settings['setup']['intent'] }) {
   return (
     <>
       <p className="max-w-prose">{t('setup.consent_more')}</p>
+      {props.intent === 'use' ? null : <Forecast />}
       <Consents only={[...wanted[props.intent ?? 'both']]} />
     </>
   )
@@ -191,6 +194,7 @@ function Model() {
           )}
         </Answered>
       </Card>
+      <Downloads />
       <Card title={t('setup.models_here')}>
         <Answered of={models}>
           {(models) => (

@@ -1,10 +1,12 @@
+import { useNavigate } from '@tanstack/react-router'
+import { useState } from 'react'
 import { useWords } from '../i18n'
 import { bytes, count } from '../i18n/numbers'
-import { Card } from '../parts/controls'
-import { Answered, Badge, Empty, Page, Stat, Table } from '../parts/display'
+import { Button, Card, Field } from '../parts/controls'
+import { Answered, Badge, Empty, Page, Stat, Table, Trouble } from '../parts/display'
 import { Ring } from '../parts/Ring'
 import type { NetworkView, PoolView } from '../platform'
-import { useAsk } from '../state/host'
+import { useAsk, useDo } from '../state/host'
 
 export function PoolsPage() {
   const { t } = useWords()
@@ -20,7 +22,41 @@ export function PoolsPage() {
           )
         }
       </Answered>
+      <Join />
+      <Card title={t('pools.inft')}>
+        <Empty title={t('pools.inft_none')}>{t('pools.inft_more')}</Empty>
+      </Card>
     </Page>
+  )
+}
+
+/** Another network, by its invite. It is looked at first, and joined on the start page. */
+function Join() {
+  const { t } = useWords()
+  const go = useNavigate()
+  const [link, setLink] = useState('')
+  const offer = useDo('invite_offer', ['status'])
+  return (
+    <Card title={t('pools.join')}>
+      <p className="max-w-prose text-sm text-soft">{t('pools.join_more')}</p>
+      <form
+        className="mt-3 grid items-end gap-3 sm:grid-cols-[1fr_auto]"
+        onSubmit={(event) => {
+          event.preventDefault()
+          offer.mutate({ link: link.trim() }, { onSuccess: () => void go({ to: '/' }) })
+        }}
+      >
+        <Field label={t('settings.invite')} required spellCheck={false} value={link} onChange={(event) => setLink(event.target.value)} />
+        <Button type="submit" busy={offer.isPending}>
+          {t('pools.join_now')}
+        </Button>
+      </form>
+      {offer.error ? (
+        <div className="mt-3">
+          <Trouble error={offer.error} />
+        </div>
+      ) : null}
+    </Card>
   )
 }
 

@@ -1,9 +1,12 @@
+import { useState } from 'react'
 import { useWords } from '../i18n'
 import { moment } from '../i18n/numbers'
-import { Card, Switch } from '../parts/controls'
+import { Confirm } from '../parts/Confirm'
+import { Button, Card, Switch } from '../parts/controls'
 import { Answered, Badge, Empty, Page, Table, Trouble } from '../parts/display'
 import type { ConsentCard } from '../platform'
 import { useAsk, useDo } from '../state/host'
+import { Leave } from './Leave'
 
 export function PrivacyPage() {
   const { t, locale } = useWords()
@@ -12,6 +15,7 @@ export function PrivacyPage() {
   return (
     <Page title={t('nav.privacy')} lead={t('privacy.lead')}>
       <Consents />
+      <Leaves />
       <Card title={t('privacy.history')}>
         <Answered of={history}>
           {(history) =>
@@ -34,6 +38,34 @@ export function PrivacyPage() {
         </Answered>
       </Card>
     </Page>
+  )
+}
+
+/** What goes out, in each mode; and what can be deleted here. */
+function Leaves() {
+  const { t } = useWords()
+  const [sure, setSure] = useState(false)
+  const remove = useDo('data_delete', ['settings_get', 'threads', 'programs', 'requests', 'models'])
+  return (
+    <>
+      <Card title={t('privacy.never')}>
+        <ul className="list-disc space-y-2 ps-5">
+          {(['telemetry', 'idle', 'asking', 'sharing'] as const).map((mode) => (
+            <li key={mode}>{t(`privacy.${mode}`)}</li>
+          ))}
+        </ul>
+      </Card>
+      <Card title={t('privacy.delete')}>
+        <p className="text-sm text-soft">{t('privacy.delete_more')}</p>
+        <Button kind="danger" className="mt-3" busy={remove.isPending} onClick={() => setSure(true)}>
+          {t('privacy.delete')}
+        </Button>
+        <Confirm open={sure} onOpenChange={setSure} title={t('privacy.sure')} text={t('privacy.delete_more')} yes={t('privacy.delete')} onYes={() => remove.mutate({})} />
+        {remove.data ? <p role="status" className="mt-3 text-sm">{t('privacy.deleted')}</p> : null}
+        {remove.error ? <Trouble error={remove.error} /> : null}
+      </Card>
+      <Leave />
+    </>
   )
 }
 

@@ -4,6 +4,7 @@ import { Button, Card, Choice, Field, Switch } from '../parts/controls'
 import { Answered, Page, Trouble } from '../parts/display'
 import type { Settings } from '../platform'
 import { useAsk, useDo } from '../state/host'
+import { Schedule } from './Schedule'
 
 export function SettingsPage() {
   const { t } = useWords()
@@ -71,9 +72,11 @@ function Form(props: { settings: Settings }) {
           onBlur={() => rule({ exclusive_apps: rules.exclusive_apps.map((app) => app.trim()).filter(Boolean) })}
         />
       </Card>
+      <Schedule rules={rules} onChange={rule} />
       <Card title={t('settings.limits')}>
         <div className="grid gap-4 sm:grid-cols-2">
           {limited('settings.heat', '°C', rules.max_temperature_c, (max_temperature_c) => rule({ max_temperature_c }))}
+          <Field label={t('rules.electricity')} unit="USD" inputMode="decimal" value={draft.electricity.usd_per_kwh ?? ''} onChange={(event) => setDraft({ ...draft, electricity: { usd_per_kwh: event.target.value.trim() || null } })} />
           {limited('settings.data', 'GB', rules.data_cap_gb, (data_cap_gb) => rule({ data_cap_gb }))}
           {look.advanced ? (
             <>
@@ -91,9 +94,11 @@ function Form(props: { settings: Settings }) {
         <div className="grid gap-4">
           <Field label={t('settings.name')} value={sharing.name} onChange={(event) => share({ name: event.target.value })} />
           <Field label={t('settings.invite')} hint={t('settings.invite_more')} value={sharing.invite ?? ''} onChange={(event) => share({ invite: event.target.value.trim() || null })} />
+          {look.advanced ? <Field label={t('programs.port')} inputMode="numeric" placeholder="11480" value={text(using.port)} onChange={(event) => setDraft({ ...draft, using: { ...using, port: number(event.target.value) } })} /> : null}
           <Field label={t('settings.endpoint')} hint={t('settings.endpoint_more')} value={using.endpoint ?? ''} onChange={(event) => setDraft({ ...draft, using: { ...using, endpoint: event.target.value.trim() || null } })} />
         </div>
       </Card>
+      <Program />
       {save.error ? <Trouble error={save.error} /> : null}
       <div className="sticky bottom-0 flex items-center gap-3 border-t border-line bg-paper py-3">
         <Button type="submit" kind="main" disabled={!changed} busy={save.isPending}>
@@ -107,5 +112,23 @@ function Form(props: { settings: Settings }) {
         </span>
       </div>
     </form>
+  )
+}
+
+/** What the host itself can do: starting with the login, and ending. */
+function Program() {
+  const { t } = useWords()
+  const host = useAsk('host', {})
+  const autostart = useDo('autostart_set', ['host'])
+  const quit = useDo('quit')
+  if (!host.data) return null
+  return (
+    <Card title={t('shell.program')}>
+      {host.data.autostart === null ? null : <Switch label={t('shell.autostart')} hint={t('shell.autostart_more')} on={host.data.autostart} onChange={(on) => autostart.mutate({ on })} />}
+      <Button className="mt-2" busy={quit.isPending} onClick={() => quit.mutate({})}>
+        {t('shell.quit')}
+      </Button>
+      {(autostart.error ?? quit.error) ? <Trouble error={autostart.error ?? quit.error} /> : null}
+    </Card>
   )
 }

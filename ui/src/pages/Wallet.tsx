@@ -3,6 +3,7 @@ import { useWords } from '../i18n'
 import { Button, Card, Choice, Field } from '../parts/controls'
 import { Answered, Badge, Empty, Money, Page, Stat, Table, Trouble } from '../parts/display'
 import type { WalletView } from '../platform'
+import { QrCode } from '../parts/QrCode'
 import { useAsk, useDo } from '../state/host'
 import { Backup, NewWallet, Unlock } from './WalletKeys'
 
@@ -49,6 +50,7 @@ function One(props: { wallet: WalletView }) {
         {wallet.backed_up_ms ? null : <Backup wallet={wallet} />}
         <Balances wallet={wallet} />
         <Roles wallet={wallet} />
+        <Receive wallet={wallet} />
         {wallet.open ? <Send wallet={wallet} /> : null}
         <Paid wallet={wallet} />
       </div>
@@ -154,6 +156,21 @@ function Roles(props: { wallet: WalletView }) {
         </div>
       ) : null}
     </div>
+  )
+}
+
+function Receive(props: { wallet: WalletView }) {
+  const { t } = useWords()
+  const { name, account } = props.wallet
+  const balances = useAsk('wallet_balances', { name })
+  return (
+    <details>
+      <summary className="font-semibold">{t('wallet.receive')}</summary>
+      <p className="mt-2 text-sm text-soft">{t('wallet.receive_more', { chain: balances.data?.chain ?? '?' })}</p>
+      <div className="mt-3">
+        <QrCode text={account} label={account} />
+      </div>
+    </details>
   )
 }
 

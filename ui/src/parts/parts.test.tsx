@@ -77,7 +77,8 @@ test('earnings add up to the last unit over time', () => {
   const sum = (amount: string) => ({ amount, asset: 'USDCx' })
   const session = (closed_ms: number | null, amount: string) => ({ session: '', coalition: '', opened_ms: 0, closed_ms, amount: sum(amount) })
   const none = sum('0')
-  const earnings: EarningsView = { account: '', settled: none, pending: none, per_hour: none, per_second: none, payouts: [], sessions: [session(1000, '0.000000000000000001'), session(5000, '0.3'), session(9000, '0.1')] }
+  const earnings: EarningsView = { account: '', settled: none, pending: none, per_hour: none, per_second: none, payouts: [], seats: [],
+    sessions: [session(1000, '0.000000000000000001'), session(5000, '0.3'), session(9000, '0.1')] }
   const points = earnedOver(earnings, 4000, 10_000)
   expect(points.map((point) => point.exact)).toEqual(['0.000000000000000001', '0.300000000000000001', '0.400000000000000001'])
   expect(earnedOver({ ...earnings, sessions: [] }, 0, 1)).toEqual([])

@@ -6,6 +6,7 @@ import { Button, Choice, IconButton } from '../parts/controls'
 import { Answered, Badge, Empty, Money, Trouble } from '../parts/display'
 import type { Offer, Sampling } from '../platform'
 import { useAsk, useDo } from '../state/host'
+import { NEW_CONVERSATION } from '../app/Shortcuts'
 import { Messages } from './Messages'
 import { Panel } from './Panel'
 import { Threads } from './Threads'
@@ -64,6 +65,12 @@ function Playground(props: { offer: Offer }) {
     window.addEventListener('keydown', pressed)
     return () => window.removeEventListener('keydown', pressed)
   }, [busy, stop])
+
+  useEffect(() => {
+    const anew = () => setThread(crypto.randomUUID())
+    window.addEventListener(NEW_CONVERSATION, anew)
+    return () => window.removeEventListener(NEW_CONVERSATION, anew)
+  }, [])
 
   const ask = (text: string) => {
     main.ask(text, { model, sampling })

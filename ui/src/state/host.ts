@@ -1,13 +1,15 @@
 // What the host knows, kept fresh by what it says has happened.
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useEffect } from 'react'
+import { useEffect, useRef } from 'react'
 import { type Args, type Command, type HostEvent, type Result, usePlatform } from '../platform'
 
 /** Which answers an event makes old. */
-const stale: Record<Exclude<HostEvent['kind'], 'status' | 'answer' | 'notice'>, Command[]> = {
+const stale: Record<Exclude<HostEvent['kind'], 'status' | 'answer' | 'notice' | 'measuring'>, Command[]> = {
   settings: ['settings_get', 'status', 'offer'],
   consents: ['consents', 'consent_history', 'status'],
   wallets: ['wallets', 'wallet_limits'],
+  requests: ['programs', 'requests'],
+  models: ['downloads', 'models'],
   money: ['wallet_balances', 'earnings', 'wallet_paid', 'chat_session'],
 }
 
@@ -39,8 +41,18 @@ export function useDo<C extends Command>(name: C, after: Command[] = []) {
 export function heard(queries: QueryClient, event: HostEvent | null) {
   if (event === null) return void queries.invalidateQueries()
   if (event.kind === 'status') return void queries.setQueryData(['status', {}], event.status)
-  if (event.kind === 'answer' || event.kind === 'notice') return
+  if (event.kind === 'answer' || event.kind === 'notice' || event.kind === 'measuring') return
   for (const old of stale[event.kind]) void queries.invalidateQueries({ queryKey: [old] })
+}
+
+/** Hears what happens, for as long as something is shown. */
+export function useHeard(hear: (event: HostEvent) => void) {
+  const host = usePlatform()
+  const latest = useRef(hear)
+  useEffect(() => {
+    latest.current = hear
+  })
+  useEffect(() => host.listen((event) => (event ? latest.current(event) : undefined)), [host])
 }
 
 export function useHostEvents() {

@@ -78,6 +78,8 @@ table! {
     pause(owner::PauseFor) -> Status = owner::pause;
     /// Ends a pause.
     resume(Nothing) -> Status = owner::resume;
+    /// Puts an invite link where its owner can look at it; nothing is joined by that.
+    invite_offer(owner::InviteLink) -> Status = owner::invite_offer;
     /// Takes or dismisses an invite link that was opened.
     invite_answer(owner::Invited) -> Status = owner::invite_answer;
     /// All settings.

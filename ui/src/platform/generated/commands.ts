@@ -563,6 +563,15 @@ autostart: boolean | null, };
 export type Intent = "use" | "share" | "both";
 
 /**
+ * An invite.
+ */
+export type InviteLink = { 
+/**
+ * Its link: `computepool://join/…`
+ */
+link: string, };
+
+/**
  * What to do with an invite.
  */
 export type Invited = { 
@@ -2041,6 +2050,8 @@ export interface Commands {
   pause: { args: PauseFor; result: Status };
   /** Ends a pause. */
   resume: { args: Nothing; result: Status };
+  /** Puts an invite link where its owner can look at it; nothing is joined by that. */
+  invite_offer: { args: InviteLink; result: Status };
   /** Takes or dismisses an invite link that was opened. */
   invite_answer: { args: Invited; result: Status };
   /** All settings. */

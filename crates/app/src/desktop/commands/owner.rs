@@ -52,6 +52,14 @@ pub(in crate::desktop) struct NewSettings {
     pub settings: Settings,
 }
 
+/// An invite.
+#[derive(Clone, Debug, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub(in crate::desktop) struct InviteLink {
+    /// Its link: `computepool://join/…`
+    link: String,
+}
+
 /// What to do with an invite.
 #[derive(Clone, Copy, Debug, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +143,11 @@ fn morning() -> Result<u64, Fault> {
 
 pub(super) async fn resume(desktop: &Desktop, _: Nothing) -> Result<Status, Fault> {
     desktop.set(|settings| settings.sharing.pause = None)?;
+    Ok(desktop.status())
+}
+
+pub(super) async fn invite_offer(desktop: &Desktop, invite: InviteLink) -> Result<Status, Fault> {
+    desktop.offer_invite(&invite.link)?;
     Ok(desktop.status())
 }
 
