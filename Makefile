@@ -111,7 +111,7 @@ e2e-steps: sample-model binaries foundry page
 
 window-test-steps: sample-model binaries foundry page
 	@scripts/setup shell screens window
-	@cd src-tauri && cargo build
+	@cd src-tauri && cargo fmt --check && cargo clippy --quiet -- --deny warnings && cargo build
 	@cd ui && dbus-run-session -- xvfb-run -a node e2e/window.mjs
 
 screens-steps: sample-model binaries foundry page

@@ -50,10 +50,8 @@ fn build(app: &AppHandle) -> tauri::Result<(TrayIcon, Entries)> {
     let copy = item("copy", "Copy API address")?;
     let (open, quit) = (item("open", "Open ComputePool")?, item("quit", "Quit")?);
     let (line, other_line) = (PredefinedMenuItem::separator(app)?, PredefinedMenuItem::separator(app)?);
-    let menu = Menu::with_items(
-        app,
-        &[&state, &earned, &line, &earn, &pause, &resume, &other_line, &copy, &open, &quit],
-    )?;
+    let menu =
+        Menu::with_items(app, &[&state, &earned, &line, &earn, &pause, &resume, &other_line, &copy, &open, &quit])?;
     let tray = TrayIconBuilder::with_id("main")
         .icon(picture(Face::Idle)?)
         .tooltip("ComputePool")

@@ -110,7 +110,9 @@ try {
   const cost = async () => {
     const [then, before] = [performance.now(), new Map(processes().map((it) => [it.pid, it.ticks]))]
     await pause(10_000)
-    const spent = processes().reduce((all, it) => all + it.ticks - (before.get(it.pid) ?? 0), 0)
+    const now = processes()
+    if (process.env.VERBOSE) for (const it of now) console.log(it.name, it.ticks - (before.get(it.pid) ?? 0))
+    const spent = now.reduce((all, it) => all + it.ticks - (before.get(it.pid) ?? 0), 0)
     return ((spent * TICK_MS * 100) / (performance.now() - then)).toFixed(2)
   }
   // The first picture moves for twelve seconds.
@@ -149,6 +151,7 @@ try {
   const notices = await until('it is told', async () => ((await desk.ask('notices')).length > 0 ? desk.ask('notices') : null))
   assert.match(notices[0].title, /goes on in the tray/)
   assert.ok(alive(host))
+  await pause(2_000)
   seen.hidden_cpu_percent = await cost()
   say(`idle in the tray: ${seen.hidden_cpu_percent} % of a processor`)
   const link = 'computepool://join/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN?at=/ip4/127.0.0.1/tcp/9'

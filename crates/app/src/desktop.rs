@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use computepool_core::{Amount, Asset, Fault, FaultCode};
 use computepool_model::catalogue::ModelSource;
-use computepool_sensors::Observation;
+pub use computepool_sensors::Observation;
 use computepool_transport::Carried;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;

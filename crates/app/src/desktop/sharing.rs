@@ -134,7 +134,8 @@ impl Keeper {
                         Err(fault) => failed(fault, &mut wait),
                     };
                 }
-                _ = ticks.tick() => {}
+                // What is not there does nothing that could be looked at.
+                _ = ticks.tick(), if !matches!(current, Current::Off) => {}
             }
         }
         match current {

@@ -60,7 +60,7 @@ pub async fn benchmark(
     let mut last = None;
     let mut measured = None;
     for entry in &entries {
-        match rounds(&*engine, entry.summary.hash, entry.summary.layer_count, span, &mut told).await {
+        match rounds(&engine, entry.summary.hash, entry.summary.layer_count, span, &mut told).await {
             Ok(speeds) => {
                 measured = Some((entry, speeds));
                 break;

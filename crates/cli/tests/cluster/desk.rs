@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use computepool_app::accounts::Secret;
+use computepool_app::desktop::Observation;
 use computepool_app::desktop::{Desktop, DesktopOptions, Host, Notice};
 use computepool_app::orchestrator::OrchestratorAddress;
 use computepool_app::policy::When;
 use computepool_app::supervised::Supervised;
 use computepool_core::Fault;
-use computepool_sensors::Observation;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
