@@ -1,10 +1,13 @@
 //! What only a desktop can do.
 
+use std::path::PathBuf;
+
 use computepool_app::accounts::Secret;
 use computepool_app::desktop::{Host, Notice};
 use computepool_core::{Fault, FaultCode};
 use tauri::{AppHandle, Manager as _};
 use tauri_plugin_autostart::ManagerExt as _;
+use tauri_plugin_dialog::DialogExt as _;
 use tauri_plugin_notification::NotificationExt as _;
 
 use crate::leaving;
@@ -29,6 +32,14 @@ impl Host for Shell {
     fn show_secret(&self, title: &str, text: &Secret<String>) -> Result<(), Fault> {
         crate::window::show_secret(&self.app, title, text)
             .map_err(|error| Fault::new(FaultCode::Io, format!("the words cannot be shown: {error}")))
+    }
+
+    fn choose_file(&self, title: &str) -> Result<Option<PathBuf>, Fault> {
+        let chosen = self.app.dialog().file().set_title(title).blocking_pick_file();
+        let place = |file: tauri_plugin_dialog::FilePath| {
+            file.into_path().map_err(|error| Fault::new(FaultCode::Io, format!("the file cannot be read: {error}")))
+        };
+        chosen.map(place).transpose()
     }
 
     fn notify(&self, notice: &Notice) {

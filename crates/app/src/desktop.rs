@@ -78,6 +78,11 @@ pub trait Host: Send + Sync {
     /// Says something where the system shows such things.
     fn notify(&self, notice: &Notice);
 
+    /// Lets the person at the machine choose a file, outside the page; nothing where none was chosen. Blocks.
+    fn choose_file(&self, _title: &str) -> Result<Option<PathBuf>, Fault> {
+        Err(unknown("this host shows no files".to_owned()).hint("use `computepool wallet import`"))
+    }
+
     /// Ends the application in order: what runs is handed over first. Returns at once.
     fn quit(&self);
 

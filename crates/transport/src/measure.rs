@@ -78,12 +78,15 @@ async fn measure(network: &Network, node: &NodeId, full: bool) -> Result<LinkMea
             link.down = Some(down(&mut stream).await?);
             link.up = Some(up(&mut stream).await?);
         }
-        // Whoever measures again right away must not find the place taken by this stream.
-        stream.close().await?;
-        while stream.read(&mut [0; 1]).await? > 0 {}
         Ok(link)
     };
-    measured.await.map_err(|error: chunks::MeasureError| error.about(node))
+    let measured = measured.await;
+    // Whoever measures again right away must not find the place taken by this stream, refused or not.
+    if measured.is_ok() || matches!(measured, Err(chunks::MeasureError::Refused)) {
+        stream.close().await.ok();
+        while matches!(stream.read(&mut [0; 1]).await, Ok(read) if read > 0) {}
+    }
+    measured.map_err(|error| error.about(node))
 }
 
 async fn echo(stream: &mut Stream) -> Result<Duration, chunks::MeasureError> {

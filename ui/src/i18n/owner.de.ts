@@ -117,4 +117,10 @@ export const ownerDe: Record<keyof typeof ownerEn, string> = {
   'pools.inft_more': 'Ein Pool kann als Token besessen werden. Besitzen, Klonen und Verleihen gibt es in dieser Version nicht.',
   'wallet.receive': 'Empfangen',
   'wallet.receive_more': 'Das Konto dieser Wallet, für die Chain {chain}.',
+  'wallet.import': 'Eine Wallet mitbringen',
+  'wallet.import_more': 'In einem Fenster des Systems wählst du eine Datei mit Wörtern, Schlüssel oder Keystore; ihr Inhalt kommt nie auf diese Seite.',
+  'wallet.file_passphrase': 'Das Passwort der Datei selbst, falls sie ein Keystore ist',
+  'wallet.import_now': 'Datei wählen',
+  'wallet.limit_set': 'Eine Grenze ändern',
+  'wallet.limit_save': 'Setzen',
 }

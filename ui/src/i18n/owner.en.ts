@@ -115,4 +115,10 @@ export const ownerEn = {
   'pools.inft_more': 'A pool can be owned as a token. Owning, cloning and lending one out are not in this version.',
   'wallet.receive': 'Receive',
   'wallet.receive_more': 'The account of this wallet, for the chain {chain}.',
+  'wallet.import': 'Bring a wallet in',
+  'wallet.import_more': 'You choose a file with its recovery words, its key or its keystore in a window of this system; its content never comes to this page.',
+  'wallet.file_passphrase': 'The file’s own passphrase, if it is a keystore',
+  'wallet.import_now': 'Choose the file',
+  'wallet.limit_set': 'Change a limit',
+  'wallet.limit_save': 'Set it',
 } as const

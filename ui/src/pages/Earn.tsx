@@ -85,10 +85,12 @@ function Statement(props: { earnings: EarningsView }) {
   const { earnings } = props
   const host = usePlatform()
   const [span, setSpan] = useState<Span>('day')
+  const [pool, setPool] = useState('')
   const points = useMemo(() => {
     const now = Date.now()
-    return earnedOver(earnings, Number.isFinite(spans[span]) ? now - spans[span] * 3600_000 : 0, now)
-  }, [earnings, span])
+    const sessions = earnings.sessions.filter((session) => pool === '' || session.coalition === pool)
+    return earnedOver({ ...earnings, sessions }, Number.isFinite(spans[span]) ? now - spans[span] * 3600_000 : 0, now)
+  }, [earnings, span, pool])
   const flows = earnings.per_second.amount !== '0'
   return (
     <>
@@ -121,7 +123,15 @@ function Statement(props: { earnings: EarningsView }) {
           </dl>
         </Card>
       </div>
-      <Card title={t('earn.history')} action={<Choice label={t('earn.span')} value={span} onChange={setSpan} options={[['day', t('earn.day')], ['week', t('earn.week')], ['month', t('earn.month')], ['all', t('earn.all')]]} />}>
+      <Card
+        title={t('earn.history')}
+        action={
+          <div className="flex gap-3">
+            {earnings.seats.length > 1 ? <Choice label={t('seats.coalition')} value={pool} onChange={setPool} options={[['', t('earn.all')], ...earnings.seats.map((seat) => [seat.coalition, `${seat.coalition.slice(0, 12)}…`] as const)]} /> : null}
+            <Choice label={t('earn.span')} value={span} onChange={setSpan} options={[['day', t('earn.day')], ['week', t('earn.week')], ['month', t('earn.month')], ['all', t('earn.all')]]} />
+          </div>
+        }
+      >
         {points.length === 0 ? (
           <Empty title={t('earn.nothing')}>{t('earn.nothing_more')}</Empty>
         ) : (

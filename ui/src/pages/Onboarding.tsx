@@ -8,6 +8,7 @@ import { Icon, Mark } from '../parts/icons'
 import type { Settings } from '../platform'
 import { useAsk, useDo, useHostEvents } from '../state/host'
 import { Downloads } from './Downloads'
+import { WalletImport } from './WalletImport'
 import { Forecast } from './Forecast'
 import { Consents } from './Privacy'
 import { Backup, NewWallet } from './WalletKeys'
@@ -144,6 +145,7 @@ function Wallet() {
           <>
             <p className="max-w-prose">{t('setup.wallet_more')}</p>
             <NewWallet first onMade={() => {}} />
+            <WalletImport onMade={() => {}} />
           </>
         ) : (
           wallets.map((wallet) => (

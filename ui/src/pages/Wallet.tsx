@@ -5,6 +5,8 @@ import { Answered, Badge, Empty, Money, Page, Stat, Table, Trouble } from '../pa
 import type { WalletView } from '../platform'
 import { QrCode } from '../parts/QrCode'
 import { useAsk, useDo } from '../state/host'
+import { LimitForm } from './Limits'
+import { WalletImport } from './WalletImport'
 import { Backup, NewWallet, Unlock } from './WalletKeys'
 
 export function WalletPage() {
@@ -16,7 +18,12 @@ export function WalletPage() {
       <Answered of={wallets}>
         {(wallets) => (
           <>
-            {wallets.length === 0 || making ? <NewWallet first={wallets.length === 0} onMade={() => setMaking(false)} /> : null}
+            {wallets.length === 0 || making ? (
+              <>
+                <NewWallet first={wallets.length === 0} onMade={() => setMaking(false)} />
+                <WalletImport onMade={() => setMaking(false)} />
+              </>
+            ) : null}
             {wallets.map((wallet) => (
               <One key={wallet.name} wallet={wallet} />
             ))}
@@ -150,6 +157,7 @@ function Roles(props: { wallet: WalletView }) {
       ) : (
         <p className="mt-2 text-sm text-soft">{t('wallet.no_limits')}</p>
       )}
+      <LimitForm wallet={name} />
       {(set.error ?? preset.error) ? (
         <div className="mt-3">
           <Trouble error={set.error ?? preset.error} />

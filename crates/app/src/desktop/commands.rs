@@ -98,6 +98,8 @@ table! {
     wallets(Nothing) -> Vec<wallet::WalletView> = wallet::wallets;
     /// Makes a wallet with a new recovery phrase.
     wallet_create(wallet::NewWallet) -> wallet::WalletView = wallet::create;
+    /// Brings a wallet in from a file that the host lets its owner choose: recovery words, a key, or a keystore.
+    wallet_import(wallet::Importing) -> wallet::WalletView = wallet::import;
     /// Has the host show what brings a wallet back, outside the page.
     wallet_show_words(wallet::Opening) -> Nothing = wallet::show_words;
     /// Which of the words are to be given back.
@@ -124,6 +126,8 @@ table! {
     wallet_limits(wallet::Named) -> Vec<money::LimitView> = money::limits;
     /// Lets a wallet spend what suits a payer or an operator.
     wallet_limits_preset(money::Presetting) -> Vec<money::LimitView> = money::limits_preset;
+    /// Sets what a wallet may spend on one thing.
+    wallet_limit_set(money::NewLimit) -> Vec<money::LimitView> = money::limit_set;
     /// Sessions that a wallet has paid for from here, and how they stand on the chain.
     wallet_paid(wallet::Named) -> Vec<money::PaidView> = money::paid;
     /// Stops such a session, or gets back what is left of it, without the seller.

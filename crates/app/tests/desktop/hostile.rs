@@ -119,3 +119,32 @@ async fn recovery_words_are_shown_beside_the_page_and_asked_back_in_it() {
     assert!(bench.call("wallet_show_words", wrong).await.is_err());
     assert_eq!(bench.host.secrets.lock().unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_comes_in_from_a_file_that_the_page_never_sees() {
+    let bench = Bench::start();
+    let import = async |name: &str, file_passphrase: Option<&str>| {
+        let passphrase = "correct horse";
+        let wanted =
+            json!({"name": name, "place": "file", "passphrase": passphrase, "file_passphrase": file_passphrase});
+        bench.call("wallet_import", wanted).await
+    };
+    assert!(import("none", None).await.is_err(), "no file was chosen");
+    // Known to everybody, and to no page.
+    let words = "test test test test test test test test test test test junk";
+    let key = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+    let path = bench.folder.path().join("secret.txt");
+    for (name, text) in [("words", words), ("key", key)] {
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        *bench.host.file.lock().unwrap() = Some(path.clone());
+        let wallet = import(name, None).await.unwrap();
+        assert_eq!(wallet["account"], "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+        assert!(!wallet.to_string().contains(text));
+    }
+    for bad in ["{}".to_owned(), "test test junk".to_owned(), String::new(), "x".repeat(100_000)] {
+        std::fs::write(&path, &bad).unwrap();
+        let fault = import("bad", Some("x")).await.unwrap_err();
+        assert!(bad.is_empty() || !fault.to_string().contains(&bad[..bad.len().min(40)]) || bad == "{}", "{fault}");
+    }
+    assert_eq!(bench.call("wallets", Value::Null).await.unwrap().as_array().unwrap().len(), 2);
+}

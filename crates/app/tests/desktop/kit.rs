@@ -16,6 +16,7 @@ use tokio::sync::watch;
 pub(crate) struct Recorder {
     pub(crate) secrets: Mutex<Vec<String>>,
     pub(crate) notices: Mutex<Vec<Notice>>,
+    pub(crate) file: Mutex<Option<std::path::PathBuf>>,
     pub(crate) quits: AtomicUsize,
 }
 
@@ -29,6 +30,9 @@ impl Host for Recorder {
     }
     fn notify(&self, notice: &Notice) {
         self.notices.lock().unwrap().push(notice.clone());
+    }
+    fn choose_file(&self, _: &str) -> Result<Option<std::path::PathBuf>, Fault> {
+        Ok(self.file.lock().unwrap().clone())
     }
     fn quit(&self) {
         self.quits.fetch_add(1, Ordering::SeqCst);

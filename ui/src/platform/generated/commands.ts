@@ -558,6 +558,27 @@ tray: boolean | null,
 autostart: boolean | null, };
 
 /**
+ * A wallet to be brought in.
+ */
+export type Importing = { 
+/**
+ * Its name here.
+ */
+name: string, 
+/**
+ * Where it is kept from now on.
+ */
+place: Place, 
+/**
+ * Its passphrase, where it is kept in a file.
+ */
+passphrase: string | null, 
+/**
+ * What opens the file that is chosen, where that is a keystore.
+ */
+file_passphrase: string | null, };
+
+/**
  * What an owner wants.
  */
 export type Intent = "use" | "share" | "both";
@@ -903,6 +924,31 @@ per_minute: number | null,
  * Tokens in any 24 hours, at most.
  */
 tokens_a_day: number | null, };
+
+/**
+ * A spend limit to be set.
+ */
+export type NewLimit = { 
+/**
+ * The wallet.
+ */
+name: string, 
+/**
+ * What for: `voucher`, `transfer`, `stake`, …
+ */
+purpose: string, 
+/**
+ * Of what: `USDC`, `USDCx` or `native`.
+ */
+asset: string, 
+/**
+ * The most at once, as a decimal number.
+ */
+each: string, 
+/**
+ * The most in a day, and in an hour of it.
+ */
+day: string, };
 
 /**
  * All settings.
@@ -2070,6 +2116,8 @@ export interface Commands {
   wallets: { args: Nothing; result: Array<WalletView> };
   /** Makes a wallet with a new recovery phrase. */
   wallet_create: { args: NewWallet; result: WalletView };
+  /** Brings a wallet in from a file that the host lets its owner choose: recovery words, a key, or a keystore. */
+  wallet_import: { args: Importing; result: WalletView };
   /** Has the host show what brings a wallet back, outside the page. */
   wallet_show_words: { args: Opening; result: Nothing };
   /** Which of the words are to be given back. */
@@ -2096,6 +2144,8 @@ export interface Commands {
   wallet_limits: { args: Named; result: Array<LimitView> };
   /** Lets a wallet spend what suits a payer or an operator. */
   wallet_limits_preset: { args: Presetting; result: Array<LimitView> };
+  /** Sets what a wallet may spend on one thing. */
+  wallet_limit_set: { args: NewLimit; result: Array<LimitView> };
   /** Sessions that a wallet has paid for from here, and how they stand on the chain. */
   wallet_paid: { args: Named; result: Array<PaidView> };
   /** Stops such a session, or gets back what is left of it, without the seller. */

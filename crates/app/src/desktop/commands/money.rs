@@ -1,6 +1,7 @@
 //! The owner's money: what there is, where it goes, and what brings it back.
 
 use computepool_core::money::ChainId;
+use computepool_core::ports::Purpose;
 use computepool_core::{Account, Amount, Asset, Fault, FaultCode};
 use computepool_wallet::Limit;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,22 @@ pub(in crate::desktop) struct Presetting {
     name: String,
     /// `payer` or `operator`.
     preset: String,
+}
+
+/// A spend limit to be set.
+#[derive(Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub(in crate::desktop) struct NewLimit {
+    /// The wallet.
+    name: String,
+    /// What for: `voucher`, `transfer`, `stake`, …
+    purpose: String,
+    /// Of what: `USDC`, `USDCx` or `native`.
+    asset: String,
+    /// The most at once, as a decimal number.
+    each: String,
+    /// The most in a day, and in an hour of it.
+    day: String,
 }
 
 /// A session that was paid for.
@@ -228,6 +245,27 @@ pub(super) async fn limits_preset(desktop: &Desktop, wanted: Presetting) -> Resu
         Ok(wallets.set_limits(&name, &limits)?)
     };
     desktop.0.purses.with(set).await?;
+    limits(desktop, Named { name: wanted.name }).await
+}
+
+pub(super) async fn limit_set(desktop: &Desktop, wanted: NewLimit) -> Result<Vec<LimitView>, Fault> {
+    let name = name_of(&wanted.name)?;
+    let purpose = Purpose::ALL.into_iter().find(|purpose| purpose.as_str() == wanted.purpose);
+    let purpose = purpose.ok_or_else(|| unknown("there is no such purpose to spend for".to_owned()))?;
+    let asset: Asset = wanted.asset.parse().map_err(Fault::from)?;
+    let amount = |text: &str| Amount::parse(text.trim(), asset).map_err(Fault::from);
+    let (each, day) = (amount(&wanted.each)?, amount(&wanted.day)?);
+    if each > day {
+        return Err(unknown("more at once than in a day makes no sense".to_owned()));
+    }
+    let chain = desktop.0.purses.card()?.book.chain_id;
+    let set = move |wallets: &computepool_wallet::Wallets| {
+        let mut limits = wallets.limits(&name)?;
+        limits.set(Limit { purpose, chain, per_signature: each, per_hour: day, per_day: day });
+        Ok(wallets.set_limits(&name, &limits)?)
+    };
+    desktop.0.purses.with(set).await?;
+    desktop.tell(HostEvent::Wallets);
     limits(desktop, Named { name: wanted.name }).await
 }
 

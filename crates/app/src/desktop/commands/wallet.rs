@@ -52,6 +52,20 @@ pub(in crate::desktop) struct NewWallet {
     passphrase: Option<String>,
 }
 
+/// A wallet to be brought in.
+#[derive(Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub(in crate::desktop) struct Importing {
+    /// Its name here.
+    name: String,
+    /// Where it is kept from now on.
+    place: Place,
+    /// Its passphrase, where it is kept in a file.
+    passphrase: Option<String>,
+    /// What opens the file that is chosen, where that is a keystore.
+    file_passphrase: Option<String>,
+}
+
 /// Some of what was written down.
 #[derive(Deserialize, TS)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +146,44 @@ pub(super) async fn create(desktop: &Desktop, new: NewWallet) -> Result<WalletVi
     let card = desktop.0.purses.with(made).await?;
     desktop.tell(HostEvent::Wallets);
     view(desktop, &card)
+}
+
+/// The longest file that is looked at.
+const MAX_IMPORT: u64 = 64 * 1024;
+
+pub(super) async fn import(desktop: &Desktop, wanted: Importing) -> Result<WalletView, Fault> {
+    let (name, passphrase) = (name_of(&wanted.name)?, secret(wanted.passphrase));
+    let file_passphrase = secret(wanted.file_passphrase);
+    let keeping = match wanted.place {
+        Place::File => Keeping::File,
+        Place::Keyring => Keeping::Keyring,
+    };
+    let host = desktop.0.options.host.clone();
+    let made = move |wallets: &computepool_wallet::Wallets| {
+        let none = || unknown("no file was chosen".to_owned());
+        let path = host.choose_file("Recovery words, a private key, or a keystore")?.ok_or_else(none)?;
+        let origin = origin(&path, file_passphrase)?;
+        Ok(wallets.create(&name, keeping, origin, passphrase.as_ref())?)
+    };
+    let card = desktop.0.purses.with(made).await?;
+    desktop.tell(HostEvent::Wallets);
+    view(desktop, &card)
+}
+
+/// What is in a file, by its looks.
+fn origin(path: &std::path::Path, passphrase: Option<Passphrase>) -> Result<Origin, Fault> {
+    let failed = |error: std::io::Error| Fault::new(FaultCode::Io, format!("the file cannot be read: {error}"));
+    if std::fs::metadata(path).map_err(failed)?.len() > MAX_IMPORT {
+        return Err(unknown("this file is too long to hold words, a key or a keystore".to_owned()));
+    }
+    let text = Secret::new(std::fs::read_to_string(path).map_err(failed)?);
+    let trimmed = text.expose().trim();
+    if trimmed.starts_with('{') {
+        let missing = || unknown("a keystore opens with its passphrase".to_owned());
+        return Ok(Origin::Keystore { text: trimmed.to_owned(), passphrase: passphrase.ok_or_else(missing)? });
+    }
+    let secret = Secret::new(trimmed.to_owned());
+    Ok(if trimmed.contains(char::is_whitespace) { Origin::Words(secret) } else { Origin::Key(secret) })
 }
 
 pub(super) async fn show_words(desktop: &Desktop, opening: Opening) -> Result<Nothing, Fault> {
