@@ -103,8 +103,9 @@ pub(super) struct Window {
     pub(super) maximised: bool,
 }
 
-/// The desktop, the task bars and the overview of windows.
-const SHELL: [&str; 7] = [
+/// What lies behind all windows, the desktop, the task bars and the overview of windows.
+const SHELL: [&str; 8] = [
+    "#32769",
     "Progman",
     "WorkerW",
     "Shell_TrayWnd",
