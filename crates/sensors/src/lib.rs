@@ -4,23 +4,26 @@
 //! itself. What cannot be told here is said as such ([`Blind`]), with the reason, because a rule that depends on it must not
 //! silently never hold.
 //!
-//! | sense | X11 | Wayland |
-//! |---|---|---|
-//! | input | screen saver extension | Mutter, then the screen saver service, then logind |
-//! | full screen | window manager hints, or geometry | cannot be told |
-//! | apps | `/proc` | `/proc` |
-//! | power | `/sys` | `/sys` |
-//! | network | NetworkManager | NetworkManager |
-//! | GPUs | NVML, `/sys` | NVML, `/sys` |
+//! | sense | X11 | Wayland | Windows |
+//! |---|---|---|---|
+//! | input | screen saver extension | Mutter, then the screen saver service, then logind | `GetLastInputInfo` |
+//! | lock | logind | logind | the session's flags, then the desktop shown |
+//! | full screen | window manager hints, or geometry | cannot be told | the shell, and the window in use |
+//! | apps | `/proc` | `/proc` | the processes of this session |
+//! | power | `/sys` | `/sys` | `GetSystemPowerStatus` |
+//! | network | NetworkManager | NetworkManager | the network list manager |
+//! | GPUs | NVML, `/sys` | NVML, `/sys` | NVML |
 //!
-//! On other systems than Linux only NVML is asked yet, and everything else is [`Blind`]: what a careful owner's rules make of
-//! that is to serve nobody.
+//! On other systems only NVML is asked yet, and everything else is [`Blind`]: what a careful owner's rules make of that is
+//! to serve nobody.
 
 mod board;
 #[cfg(target_os = "linux")]
 mod linux;
 mod nvidia;
 mod observation;
+#[cfg(any(windows, test))]
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +80,9 @@ impl Sensors {
         nvidia::start(&board, options.own.clone());
         #[cfg(target_os = "linux")]
         linux::start(&board, &options);
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(windows)]
+        windows::start(&board);
+        #[cfg(not(any(target_os = "linux", windows)))]
         for sense in [Sense::Input, Sense::Lock, Sense::Fullscreen, Sense::Apps, Sense::Power, Sense::Network] {
             board.blind(sense, "this version does not know how to ask this system");
         }

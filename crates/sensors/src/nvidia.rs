@@ -114,7 +114,12 @@ fn name_of(pid: u32) -> Option<AppName> {
     crate::linux::app_of(std::path::Path::new("/proc"), pid)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+fn name_of(pid: u32) -> Option<AppName> {
+    crate::windows::app_of(pid)
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 fn name_of(_: u32) -> Option<AppName> {
     None
 }
