@@ -200,7 +200,7 @@ try {
   const stake = parting.seats.reduce((all, seat) => all + Number(seat.staked.amount), 0)
   const left = await page.getByRole('table', { name: 'What remains' }).innerText()
   assert.equal(left.includes('at stake'), stake > 0, left)
-  say(`left: ${left.split('\n').slice(3).join(' ').replaceAll('\t', ' ')}`)
+  say(`left: ${left.split('\n').slice(1).join(' ').replaceAll('\t', ' ')}`)
   assert.deepEqual(troubles, [])
 } catch (error) {
   failed = error
