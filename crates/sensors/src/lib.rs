@@ -1,7 +1,7 @@
 //! What a machine says of itself and its owner: input, screens, power, network, GPUs. Nothing is decided here.
 //!
 //! Each sense has a thread of its own and writes what it sees onto one board: a service that hangs holds nobody up but
-//! itself. What cannot be told here is said as such ([`Blind`]), with the reason, because a rule that depends on it must not
+//! itself, and what it told last is believed for some seconds only. What cannot be told here is said as such ([`Blind`]), with the reason, because a rule that depends on it must not
 //! silently never hold.
 //!
 //! | sense | X11 | Wayland | Windows |
@@ -77,6 +77,7 @@ impl Sensors {
     /// Begins to look.
     pub fn start(options: SensorOptions) -> Self {
         let board = Board::default();
+        board.watch_over();
         nvidia::start(&board, options.own.clone());
         #[cfg(target_os = "linux")]
         linux::start(&board, &options);

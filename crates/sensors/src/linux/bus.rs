@@ -1,6 +1,6 @@
 //! What services of the desktop say over D-Bus: input where the display cannot tell, the lock, the cost of the network.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zbus::blocking::{Connection, Proxy, connection};
 use zbus::zvariant::OwnedObjectPath;
@@ -11,6 +11,8 @@ use crate::{NetworkCost, Sense, SensorOptions};
 const EVERY: Duration = Duration::from_millis(500);
 /// A bus that is not there may come.
 const AGAIN: Duration = Duration::from_secs(5);
+/// A service that hangs is asked again after this long.
+const LONG: Duration = Duration::from_secs(30);
 /// A service that does not answer in this time is passed over this time.
 const PATIENCE: Duration = Duration::from_millis(800);
 
@@ -48,6 +50,9 @@ fn on_bus(board: &Board, address: Option<&str>, senses: &[(Sense, &str)], mut lo
                         return;
                     }
                 }
+                for (sense, why) in senses {
+                    board.blind(*sense, *why);
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "D-Bus cannot be reached");
@@ -76,6 +81,7 @@ fn bus_is_gone(bus: &Connection) -> bool {
 /// Time since the last input: asked of whoever answers first, best first.
 fn input(board: &Board, session: Option<&str>, system: Option<&str>) {
     let mut buses: [Option<Connection>; 2] = [None, None];
+    let mut mutter_again = Instant::now();
     loop {
         for (bus, address) in buses.iter_mut().zip([session, system]) {
             if bus.as_ref().is_none_or(bus_is_gone) {
@@ -83,7 +89,13 @@ fn input(board: &Board, session: Option<&str>, system: Option<&str>) {
             }
         }
         let [session, system] = &buses;
-        let idle = session.as_ref().and_then(|bus| mutter(bus).or_else(|| screen_saver(bus)));
+        let began = Instant::now();
+        let idle = session.as_ref().filter(|_| began >= mutter_again).and_then(mutter);
+        // One that hangs would delay every look.
+        if idle.is_none() && began.elapsed() >= PATIENCE {
+            mutter_again = Instant::now() + LONG;
+        }
+        let idle = idle.or_else(|| session.as_ref().and_then(screen_saver));
         let idle = idle.or_else(|| system.as_ref().and_then(hint));
         board.set(|seen| &mut seen.idle, idle);
         match idle {

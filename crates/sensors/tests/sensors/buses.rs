@@ -133,3 +133,16 @@ fn where_there_is_no_bus_it_is_said_what_cannot_be_told() {
         blind == [Sense::Input, Sense::Lock, Sense::Fullscreen, Sense::Apps, Sense::Network]
     });
 }
+
+#[test]
+fn a_bus_that_goes_away_takes_along_what_it_told() {
+    let (daemon, address) = bus();
+    let logind = "/org/freedesktop/login1";
+    let service = at(&address).name("org.freedesktop.login1").unwrap().serve_at(logind, Logind).unwrap();
+    let _logind = service.serve_at(format!("{logind}/session/_31"), Session).unwrap().build().unwrap();
+    let sensors = Sensors::start(SensorOptions { system_bus: Some(address), ..nowhere() });
+    until(&sensors, "a locked screen", |seen| seen.locked == Some(true));
+    drop(daemon);
+    let blind = |what| move |blind: &computepool_sensors::Blind| blind.what == what;
+    until(&sensors, "nothing", |seen| seen.locked.is_none() && seen.cannot_tell.iter().any(blind(Sense::Lock)));
+}

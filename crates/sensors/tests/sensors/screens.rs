@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use computepool_sensors::{Sense, SensorOptions, Sensors};
+use computepool_sensors::{Observation, Sense, SensorOptions, Sensors};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, CreateWindowAux, PropMode, WindowClass};
 use x11rb::wrapper::ConnectionExt as _;
@@ -28,6 +28,19 @@ fn a_key_press_ends_idleness() {
     touch(&display);
     until(&sensors, "input", |seen| seen.idle.is_some_and(|idle| idle < touched.elapsed() + SLACK));
     assert!(sensors.watch().borrow().cannot_tell.iter().all(|blind| blind.what != Sense::Input));
+}
+
+#[test]
+fn a_display_that_hangs_is_not_believed_any_more_and_is_when_it_goes_on() {
+    let (server, display) = display();
+    let sensors = Sensors::start(SensorOptions { display: Some(display.clone()), ..nowhere() });
+    until(&sensors, "idleness", |seen| seen.idle.is_some());
+    server.signal("-STOP");
+    let blind = |seen: &Observation| seen.cannot_tell.iter().any(|blind| blind.what == Sense::Input);
+    until(&sensors, "nothing", |seen| seen.idle.is_none() && blind(seen));
+    server.signal("-CONT");
+    touch(&display);
+    until(&sensors, "input", |seen| seen.idle.is_some_and(|idle| idle < Duration::from_secs(1)) && !blind(seen));
 }
 
 #[test]

@@ -18,6 +18,11 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Has it hang, or go on.
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+
     /// Starts a program, and reads the first line that it says.
     fn start(command: &mut Command, package: &str) -> (Self, String) {
         let program = command.get_program().to_owned();
