@@ -86,3 +86,22 @@ pub(super) fn power() -> Result<Supply> {
     unsafe { GetSystemPowerStatus(&raw mut status)? };
     Ok(Supply { line: status.ACLineStatus, battery: status.BatteryFlag, percent: status.BatteryLifePercent })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_answers() {
+        let me = std::process::id();
+        assert!(session_of(me).is_some());
+        let image = image_of(me).unwrap();
+        let listed = processes().unwrap().into_iter().find(|(pid, _)| *pid == me).unwrap().1;
+        assert!(image.ends_with(&*listed), "{image} is listed as {listed}");
+        assert_eq!(image_of(u32::MAX), None);
+        power().unwrap();
+        // Machines that only build have no screen, nobody who types, and sometimes no network.
+        println!("input {:?}, session {:?}, desktop {:?}", last_input(), session_flags(), input_desktop());
+        println!("state {:?}, in use {:?}, cost {:?}", notification_state(), window_in_use(), connection_cost());
+    }
+}
