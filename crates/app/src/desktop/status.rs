@@ -13,7 +13,7 @@ use super::{Desktop, Settings};
 use crate::policy::{Reason, Verdict};
 
 /// How often a status is told at most.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 
 impl Desktop {
     /// The status that holds.
@@ -136,7 +136,7 @@ fn glance(status: &Status) -> Status {
     seen
 }
 
-/// Tells every change of the status, a few times a second at most.
+/// Tells every change of the status, twice a second at most.
 pub(super) async fn tell(desktop: Desktop) {
     let mut told: Option<Status> = None;
     let mut ticks = tokio::time::interval(TICK);

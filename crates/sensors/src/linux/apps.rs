@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::board::Board;
 use crate::{AppName, Sense};
 
-const EVERY: Duration = Duration::from_millis(400);
+const EVERY: Duration = Duration::from_millis(600);
 /// A process that was just forked becomes another program in a moment; after this long it keeps its name.
 const YOUNG: Duration = Duration::from_secs(3);
 
